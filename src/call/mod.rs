@@ -1,0 +1,3 @@
+//! PURE. Views become calls: who is in them, what belongs to them, how they end.
+
+pub mod record;

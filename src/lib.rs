@@ -1,0 +1,5 @@
+#![doc = include_str!("../docs/crate.md")]
+
+pub mod archive;
+pub mod call;
+pub mod time;

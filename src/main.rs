@@ -1,0 +1,3 @@
+//! The `earwitness` program.
+
+fn main() {}

@@ -3,5 +3,6 @@
 pub mod archive;
 pub mod call;
 pub mod limits;
+pub mod media;
 pub mod time;
 pub mod wire;

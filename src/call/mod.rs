@@ -1,3 +1,11 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
+pub mod dialog;
+pub mod identity;
+pub mod listener;
+pub mod offer;
+pub mod pairing;
+pub mod prebuffer;
 pub mod record;
+pub mod sip_stream;
+pub mod switchboard;

@@ -225,7 +225,6 @@ fn attribute(m: &mut Media, value: &str) {
         "label" => m.label = Some(v.trim().to_owned()),
         "ptime" => m.ptime_ms = v.trim().parse().ok(),
         "rtcp" => m.rtcp_port = v.split_ascii_whitespace().next().and_then(|p| p.parse().ok()),
-        "crypto" | "zrtp-hash" => m.encrypted |= name == "crypto" && m.protocol.contains("SAVP"),
         _ => m.direction = direction(value).unwrap_or(m.direction),
     }
 }

@@ -322,16 +322,38 @@ pub fn frame(b: &[u8]) -> Framing {
         return Framing::Junk(head);
     }
     let rest = b.get(head..).unwrap_or_default();
-    // A message that begins inside the body means that the length was wrong or that bytes are missing.
-    let early = next_start(rest.get(..length).unwrap_or(rest));
-    match (early, rest.len() >= length) {
-        (Some(at), _) => Framing::Message(head + at),
-        (None, false) => Framing::More,
-        (None, true) => Framing::Message(head + length),
+    let Some(behind) = rest.get(length..) else {
+        return Framing::More;
+    };
+    if behind.is_empty() || behind.starts_with(b"\r") || behind.starts_with(b"\n") || looks_like(behind) {
+        return Framing::Message(head + length);
+    }
+    // The length is wrong, or the stream has a hole that nobody told of: end where the next message begins.
+    match next_start(rest) {
+        Some(at) if at < length => Framing::Message(head + at),
+        _ => Framing::Message(head + length),
     }
 }
 
-/// Where the next first line begins, after at least one line.
+/// Methods that begin a request in the middle of a line, behind a body without a line end.
+const METHODS: [&[u8]; 14] = [
+    b"INVITE ",
+    b"ACK ",
+    b"BYE ",
+    b"CANCEL ",
+    b"UPDATE ",
+    b"PRACK ",
+    b"INFO ",
+    b"REFER ",
+    b"OPTIONS ",
+    b"REGISTER ",
+    b"NOTIFY ",
+    b"SUBSCRIBE ",
+    b"MESSAGE ",
+    b"PUBLISH ",
+];
+
+/// Where the next message begins, behind the first byte.
 fn next_start(b: &[u8]) -> Option<usize> {
     memmem::find_iter(b, b"SIP/2.0").find_map(|at| {
         let line = b
@@ -339,7 +361,15 @@ fn next_start(b: &[u8]) -> Option<usize> {
             .iter()
             .rposition(|&c| c == b'\n')
             .map_or(0, |i| i + 1);
-        (line > 0 && looks_like(b.get(line..)?)).then_some(line)
+        if at > 0 && b.get(at + 7) == Some(&b' ') && looks_like(b.get(at..)?) {
+            return Some(at); // a status line
+        }
+        if line > 0 && looks_like(b.get(line..)?) {
+            return Some(line);
+        }
+        let before = b.get(line..at)?;
+        let inside = METHODS.iter().filter_map(|m| memmem::find(before, m)).max()?;
+        (line + inside > 0).then_some(line + inside)
     })
 }
 

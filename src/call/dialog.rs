@@ -1,0 +1,493 @@
+//! One dialog (RFC 3261, 12): a state machine over the messages of one Call-ID.
+//!
+//! It is fed in order of capture, by the tap while the call is up and by the finisher from the spool, and comes to
+//! the same state in both. It keys on the Call-ID and forgives the rest: tags that are missing, an ACK or BYE whose
+//! CSeq names another method, messages that were never captured.
+
+use super::offer::{Negotiation, Side};
+use super::record::{Cause, Event};
+use crate::limits::EVENTS_PER_CALL;
+use crate::time::CaptureTime;
+use crate::wire::bib::Bib;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::sdp::{self, Media};
+use crate::wire::sip::Message;
+use crate::wire::sip_name::NameAddr;
+use crate::wire::{multipart, siprec};
+
+/// A message with when and between whom it was heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// When its last byte was captured.
+    pub at: CaptureTime,
+    /// Who sent it.
+    pub source: Endpoint,
+    /// Who received it.
+    pub destination: Endpoint,
+    /// The message.
+    pub message: &'a Message<'a>,
+}
+
+/// A stretch of the dialog without sound because somebody wanted it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// From the offer that asked for it.
+    pub from: CaptureTime,
+    /// To the offer that ended it; `None` while it lasts.
+    pub to: Option<CaptureTime>,
+    /// Hold, or pause of a recording session.
+    pub cause: Cause,
+}
+
+/// A re-INVITE or UPDATE that has not been answered yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    cseq: u32,
+    side: Side,
+    before: Vec<Media>,
+}
+
+/// State of one dialog.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    /// Call-ID; bytes that are not UTF-8 are replaced.
+    pub call_id: String,
+    /// From of the first request: the caller.
+    pub from: NameAddr,
+    /// To of the first request: the callee.
+    pub to: NameAddr,
+    /// Where the caller signals from, and the callee (the recorder, in a recording session).
+    pub signalling: [Option<Endpoint>; 2],
+    /// Parameters of a Cisco Built-in Bridge.
+    pub bib: Option<Bib>,
+    /// A recording session of RFC 7866.
+    pub siprec: bool,
+    /// First message.
+    pub first_at: CaptureTime,
+    /// Last message.
+    pub last_at: CaptureTime,
+    /// First INVITE.
+    pub invite_at: Option<CaptureTime>,
+    /// First 2xx to an INVITE.
+    pub answered_at: Option<CaptureTime>,
+    /// First CANCEL.
+    pub cancel_at: Option<CaptureTime>,
+    /// Last final failure of an INVITE before an answer, and its status.
+    pub failed: Option<(CaptureTime, u16)>,
+    /// First BYE.
+    pub bye_at: Option<CaptureTime>,
+    /// Offers and answers.
+    pub media: Negotiation,
+    /// Holds and pauses in order.
+    pub holds: Vec<Hold>,
+    /// The timeline.
+    pub events: Vec<Event>,
+    pending: Vec<Pending>,
+}
+
+impl Dialog {
+    /// Begins with the first message heard of it, which [`Dialog::hear`] must be given next.
+    #[must_use]
+    pub fn new(heard: &Heard<'_>) -> Self {
+        let m = heard.message;
+        let from = NameAddr::parse(m.header("from").unwrap_or_default());
+        let to = NameAddr::parse(m.header("to").unwrap_or_default());
+        let ends = (Some(heard.source), Some(heard.destination));
+        let signalling = if m.status().is_some() {
+            [ends.1, ends.0]
+        } else {
+            [ends.0, ends.1]
+        };
+        Self {
+            call_id: String::from_utf8_lossy(m.call_id()).into_owned(),
+            bib: Bib::parse(&from),
+            from,
+            to,
+            signalling,
+            siprec: false,
+            first_at: heard.at,
+            last_at: heard.at,
+            invite_at: None,
+            answered_at: None,
+            cancel_at: None,
+            failed: None,
+            bye_at: None,
+            media: Negotiation::default(),
+            holds: Vec::new(),
+            events: Vec::new(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// May this message begin a dialog that is worth following? Requests outside calls (OPTIONS, REGISTER…) do not.
+    #[must_use]
+    pub fn begins_with(message: &Message<'_>) -> bool {
+        const OF_CALLS: [&[u8]; 8] = [
+            b"INVITE", b"ACK", b"BYE", b"CANCEL", b"UPDATE", b"PRACK", b"INFO", b"REFER",
+        ];
+        OF_CALLS.contains(&message.method())
+    }
+
+    /// Takes a message; says whether it named an address for media that was not known before.
+    pub fn hear(&mut self, heard: &Heard<'_>) -> bool {
+        let (m, at) = (heard.message, heard.at);
+        self.last_at = self.last_at.max(at);
+        let side = self.side_of(heard);
+        let cseq = m.cseq().map_or(0, |c| c.0);
+        match (m.method(), m.status()) {
+            (b"INVITE", None) => {
+                if self.invite_at.is_none() {
+                    self.invite_at = Some(at);
+                } else if self.answered_at.is_none() {
+                    self.failed = None; // tried again, after a challenge or a redirection
+                }
+                self.siprec |= is_siprec(m);
+            }
+            (b"INVITE", Some(200..=299)) => {
+                self.answered_at.get_or_insert(at);
+            }
+            (b"INVITE", Some(code @ 300..)) if self.answered_at.is_none() => self.failed = Some((at, code)),
+            (b"CANCEL", None) => {
+                self.cancel_at.get_or_insert(at);
+            }
+            (b"BYE", None) => {
+                self.bye_at.get_or_insert(at);
+            }
+            (b"REFER", None) => {
+                let to = m.text("refer-to").unwrap_or_default();
+                self.note(at, "transfer", format!("REFER to {to}"));
+            }
+            _ => {}
+        }
+        let new = self.negotiate(heard, side, cseq);
+        if let (b"INVITE" | b"UPDATE", Some(code @ 300..)) = (m.method(), m.status()) {
+            self.reject(at, cseq, code);
+        } else if let (b"INVITE" | b"UPDATE", Some(200..)) = (m.method(), m.status()) {
+            self.pending.retain(|p| p.cseq != cseq);
+        }
+        new
+    }
+
+    /// Has the dialog ended, and when?
+    #[must_use]
+    pub fn ended_at(&self) -> Option<CaptureTime> {
+        self.bye_at
+            .or_else(|| match (self.answered_at, self.failed, self.cancel_at) {
+                (Some(_), ..) => None,
+                // A challenge or redirection is the caller's turn; the call is tried again under the same Call-ID.
+                (None, Some((_, 401 | 407 | 300..=399)), None) => None,
+                (None, Some((at, _)), _) => Some(at),
+                _ => None,
+            })
+    }
+
+    /// Is the sound on hold, or the recording paused, now?
+    #[must_use]
+    pub fn on_hold(&self) -> bool {
+        self.holds.last().is_some_and(|h| h.to.is_none())
+    }
+
+    /// Is this a recording session, in which the recorder only receives?
+    #[must_use]
+    pub fn is_recording_session(&self) -> bool {
+        self.siprec || self.bib.is_some()
+    }
+
+    /// Who sent this message?
+    fn side_of(&self, heard: &Heard<'_>) -> Side {
+        let m = heard.message;
+        let tag = |h: &str| {
+            NameAddr::parse(m.header(h).unwrap_or_default())
+                .tag()
+                .map(str::to_owned)
+        };
+        let ours = self.from.tag();
+        let (from, to) = (tag("from"), tag("to"));
+        let sender_is_from = m.status().is_none();
+        if ours.is_some() && from.as_deref() != to.as_deref() {
+            if from.as_deref() == ours {
+                return if sender_is_from {
+                    Side::Caller
+                } else {
+                    Side::Callee
+                };
+            }
+            if to.as_deref() == ours {
+                return if sender_is_from {
+                    Side::Callee
+                } else {
+                    Side::Caller
+                };
+            }
+        }
+        // Tags tell nothing: go by where it came from.
+        let [caller, callee] = self.signalling;
+        if Some(heard.source) == callee || (Some(heard.source) != caller && Some(heard.destination) == caller)
+        {
+            return Side::Callee;
+        }
+        Side::Caller
+    }
+
+    fn negotiate(&mut self, heard: &Heard<'_>, side: Side, cseq: u32) -> bool {
+        let m = heard.message;
+        let describes = match m.status() {
+            None => matches!(m.method(), b"INVITE" | b"ACK" | b"UPDATE" | b"PRACK"),
+            Some(code) => code < 300 && matches!(m.method(), b"INVITE" | b"UPDATE" | b"PRACK"),
+        };
+        if !describes || m.body.is_empty() {
+            return false;
+        }
+        let mut new = false;
+        for part in multipart::parts(m) {
+            let untyped = part.content_type.is_empty() && part.body.trim_ascii_start().starts_with(b"v=0");
+            if part.content_type == "application/sdp" || untyped {
+                let media = sdp::parse(part.body);
+                if media.is_empty() {
+                    continue;
+                }
+                if m.status().is_none() && self.answered_at.is_some() && m.method() != b"ACK" {
+                    let before = self.media.current(side).to_vec();
+                    self.pending.retain(|p| p.cseq != cseq || p.side != side);
+                    self.pending.push(Pending { cseq, side, before });
+                    let drop = self.pending.len().saturating_sub(8);
+                    self.pending.drain(..drop);
+                }
+                self.note_codec(heard.at, side, &media);
+                new |= self.media.describe(heard.at, side, media);
+                break; // Oracle sends a stray second description
+            }
+        }
+        self.note_hold(heard.at);
+        new
+    }
+
+    /// The offer of this transaction was refused: what held before holds again (RFC 3261, 14.1).
+    fn reject(&mut self, at: CaptureTime, cseq: u32, code: u16) {
+        let Some(i) = self.pending.iter().position(|p| p.cseq == cseq) else {
+            return;
+        };
+        let p = self.pending.remove(i);
+        self.media.restore(p.side, p.before);
+        self.note(
+            at,
+            "offer-rejected",
+            format!("status {code}: the session goes on as before"),
+        );
+        self.note_hold(at);
+    }
+
+    fn note_hold(&mut self, at: CaptureTime) {
+        let recording = self.is_recording_session();
+        let held = self.media.holds(Side::Caller, recording) || self.media.holds(Side::Callee, recording);
+        let (cause, what) = if recording {
+            (Cause::Pause, "pause")
+        } else {
+            (Cause::Hold, "hold")
+        };
+        match (held, self.on_hold()) {
+            (true, false) if self.holds.len() < EVENTS_PER_CALL => {
+                self.holds.push(Hold {
+                    from: at,
+                    to: None,
+                    cause,
+                });
+                let by = [Side::Caller, Side::Callee]
+                    .into_iter()
+                    .find(|s| self.media.holds(*s, recording));
+                self.note(at, what, by.map_or("", |s| word(s)).to_owned());
+            }
+            (false, true) => {
+                if let Some(h) = self.holds.last_mut() {
+                    h.to = Some(at);
+                }
+                self.note(at, "resume", String::new());
+            }
+            _ => {}
+        }
+    }
+
+    fn note_codec(&mut self, at: CaptureTime, side: Side, media: &[Media]) {
+        let first = |ms: &[Media]| {
+            let m = ms.iter().find(|m| m.kind == "audio")?;
+            m.payloads
+                .iter()
+                .find_map(|(_, c)| c.as_ref().filter(|c| c.is_sound()).map(sdp::Codec::label))
+        };
+        if let (Some(was), Some(now)) = (first(self.media.current(side)), first(media)) {
+            if was != now && self.answered_at.is_some() {
+                self.note(
+                    at,
+                    "codec-change",
+                    format!("{} now prefers {now}, before {was}", word(side)),
+                );
+            }
+        }
+    }
+
+    fn note(&mut self, at: CaptureTime, what: &str, detail: String) {
+        if self.events.len() < EVENTS_PER_CALL {
+            self.events.push(Event {
+                at,
+                what: what.to_owned(),
+                detail,
+            });
+        }
+    }
+}
+
+/// `caller` or `callee`.
+#[must_use]
+pub fn word(side: Side) -> &'static str {
+    match side {
+        Side::Caller => "caller",
+        Side::Callee => "callee",
+    }
+}
+
+/// Does this INVITE open a recording session (RFC 7866, 6.1)? BroadWorks and Webex leave out `Require: siprec`.
+fn is_siprec(m: &Message<'_>) -> bool {
+    let has = |name: &str, what: &[u8]| {
+        m.all(name)
+            .any(|v| memchr::memmem::find(&v.to_ascii_lowercase(), what).is_some())
+    };
+    has("require", b"siprec")
+        || has("contact", b"+sip.src")
+        || multipart::parts(m)
+            .iter()
+            .any(|p| p.content_type.starts_with("application/rs-metadata") && siprec::parse(p.body).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sip;
+
+    /// Feeds `who → text` lines; who is `a` (caller) or `b`.
+    fn dialog(messages: &[(&str, &str, &str)]) -> Dialog {
+        let end = |p| Endpoint::new("10.0.0.1".parse().unwrap(), p);
+        let mut out: Option<Dialog> = None;
+        for (i, (who, start, rest)) in messages.iter().enumerate() {
+            let (head, body) = rest.split_once('|').unwrap_or((rest, ""));
+            let tags = if head.contains("From") {
+                ""
+            } else {
+                "From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>;tag=B\r\n"
+            };
+            let text = format!(
+                "{start}\r\nCall-ID: c\r\n{tags}{head}\r\nContent-Type: application/sdp\r\n\r\n{body}"
+            );
+            let m = sip::parse(text.as_bytes()).unwrap();
+            let (source, destination) = if *who == "a" {
+                (end(1), end(2))
+            } else {
+                (end(2), end(1))
+            };
+            let heard = Heard {
+                at: CaptureTime::from_parts(i as i64, 0),
+                source,
+                destination,
+                message: &m,
+            };
+            out.get_or_insert_with(|| Dialog::new(&heard)).hear(&heard);
+        }
+        out.unwrap()
+    }
+
+    fn sdp(port: u16, rest: &str) -> String {
+        format!(
+            "v=0\nc=IN IP4 10.0.0.{}\nm=audio {port} RTP/AVP 0\n{rest}",
+            port / 1000
+        )
+    }
+
+    const INVITE: &str = "INVITE sip:b@h SIP/2.0";
+    const OK: &str = "SIP/2.0 200 OK";
+
+    #[test]
+    fn early_offer_to_bye() {
+        let d = dialog(&[
+            ("a", INVITE, &format!("CSeq: 1 INVITE|{}", sdp(4000, ""))),
+            ("b", "SIP/2.0 180 Ringing", "CSeq: 1 INVITE"),
+            ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, ""))),
+            ("a", "ACK sip:b@h SIP/2.0", "CSeq: 1 ACK"),
+            (
+                "b",
+                "BYE sip:a@h SIP/2.0",
+                "CSeq: 9 BYE\r\nFrom: <sip:b@h>;tag=B\r\nTo: <sip:a@h>;tag=A",
+            ),
+        ]);
+        assert_eq!(d.answered_at, Some(CaptureTime::from_parts(2, 0)));
+        assert_eq!(d.ended_at(), Some(CaptureTime::from_parts(4, 0)));
+        assert_eq!(d.media.current(Side::Callee)[0].port, 5000);
+    }
+
+    #[test]
+    fn delayed_offer_is_answered_in_the_ack() {
+        let d = dialog(&[
+            ("a", INVITE, "CSeq: 1 INVITE"),
+            ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, "a=recvonly"))),
+            (
+                "a",
+                "ACK sip:b@h SIP/2.0",
+                &format!("CSeq: 1 INVITE|{}", sdp(4000, "a=sendonly")),
+            ),
+        ]);
+        assert_eq!(d.media.current(Side::Caller)[0].port, 4000);
+        assert_eq!(d.media.current(Side::Callee)[0].port, 5000);
+    }
+
+    #[test]
+    fn a_rejected_hold_changes_nothing() {
+        let d = dialog(&[
+            ("a", INVITE, &format!("CSeq: 1 INVITE|{}", sdp(4000, ""))),
+            ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, ""))),
+            (
+                "a",
+                INVITE,
+                &format!("CSeq: 2 INVITE|{}", sdp(4000, "a=inactive")),
+            ),
+            ("b", "SIP/2.0 491 Request Pending", "CSeq: 2 INVITE"),
+        ]);
+        assert!(!d.on_hold() && d.ended_at().is_none());
+        let what: Vec<_> = d.events.iter().map(|e| e.what.as_str()).collect();
+        assert_eq!(what, ["hold", "offer-rejected", "resume"]);
+    }
+
+    #[test]
+    fn challenge_then_answer_and_cancel() {
+        let d = dialog(&[
+            ("a", INVITE, "CSeq: 1 INVITE"),
+            ("b", "SIP/2.0 401 Unauthorized", "CSeq: 1 INVITE"),
+        ]);
+        assert_eq!(d.ended_at(), None);
+        let d = dialog(&[
+            ("a", INVITE, "CSeq: 1 INVITE"),
+            ("a", "CANCEL sip:b@h SIP/2.0", "CSeq: 1 CANCEL"),
+            ("b", OK, "CSeq: 1 CANCEL"),
+            ("b", "SIP/2.0 487 Request Terminated", "CSeq: 1 INVITE"),
+        ]);
+        assert_eq!(
+            (d.ended_at(), d.answered_at),
+            (Some(CaptureTime::from_parts(3, 0)), None)
+        );
+    }
+
+    #[test]
+    fn without_tags_the_address_tells_the_side() {
+        let d = dialog(&[
+            (
+                "b",
+                OK,
+                &format!("CSeq: 1 INVITE\r\nFrom: sip:a@h\r\nTo: sip:b@h|{}", sdp(5000, "")),
+            ),
+            (
+                "a",
+                "ACK sip:b@h SIP/2.0",
+                &format!("CSeq: 1 ACK\r\nFrom: sip:a@h\r\nTo: sip:b@h|{}", sdp(4000, "")),
+            ),
+        ]);
+        assert_eq!(d.media.current(Side::Callee)[0].port, 5000);
+        assert_eq!(d.media.current(Side::Caller)[0].port, 4000);
+    }
+}

@@ -1,0 +1,349 @@
+//! SIP over TCP: segments of many connections become messages (RFC 9293; RFC 3261, 18.3).
+//!
+//! Captures are not polite: streams are joined in the middle, segments come out of order, twice, with other
+//! boundaries, or never. What cannot be put in order within [`TCP_HOLE_AGE`] is a hole; reading resumes behind it at
+//! the next first line of a message. Memory is bounded for each stream and in all.
+
+use crate::limits::{TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
+use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::sip::{self, Framing};
+use crate::wire::transport::Tcp;
+use hashbrown::HashMap;
+
+/// A message cut out of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// TCP sequence number of its first byte.
+    pub sequence: u32,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+/// One direction of a connection.
+#[derive(Default)]
+struct Stream {
+    /// Sequence number of the first byte in `ready`.
+    front: u32,
+    /// Bytes in order, from the last message boundary on.
+    ready: Vec<u8>,
+    /// Segments beyond a hole, by their distance from `front` when they came; sorted by sequence.
+    ahead: Vec<(u32, Vec<u8>)>,
+    hole_since: Option<CaptureTime>,
+    last_at: CaptureTime,
+}
+
+/// All TCP directions that carry SIP.
+#[derive(Default)]
+pub struct SipStreams {
+    open: HashMap<(Endpoint, Endpoint), Stream>,
+    bytes: usize,
+    /// Holes that were given up.
+    pub holes: u64,
+    /// Streams that were dropped because there were too many or they held too much.
+    pub dropped: u64,
+}
+
+impl SipStreams {
+    /// Takes a segment; gives the messages that it completes, in order.
+    ///
+    /// A stream is followed from its SYN, or from the first segment that begins like SIP.
+    pub fn add(
+        &mut self,
+        at: CaptureTime,
+        source: Endpoint,
+        destination: Endpoint,
+        tcp: &Tcp<'_>,
+    ) -> Vec<Cut> {
+        let key = (source, destination);
+        if tcp.syn || tcp.rst {
+            self.forget(&key);
+            if tcp.rst || !Self::is_sip_port(source, destination) {
+                return Vec::new();
+            }
+        }
+        let known = self.open.contains_key(&key);
+        if tcp.payload.is_empty() && !tcp.syn {
+            return Vec::new();
+        }
+        if !known && !tcp.syn && !sip::looks_like(tcp.payload) && !Self::is_sip_port(source, destination) {
+            return Vec::new();
+        }
+        if !known && self.open.len() >= TCP_STREAMS {
+            self.drop_idlest();
+        }
+        let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
+        let s = self.open.entry(key).or_insert_with(|| Stream {
+            front: start,
+            ..Stream::default()
+        });
+        let before = s.held();
+        s.last_at = at;
+        s.insert(at, start, tcp.payload);
+        let mut out = s.messages();
+        if s.hole_since.is_some_and(|t| at.since(t) > TCP_HOLE_AGE) || s.held() > TCP_STREAM_BYTES {
+            self.holes += 1;
+            s.skip_hole();
+            out.extend(s.messages());
+        }
+        if s.held() > TCP_STREAM_BYTES {
+            s.ready = Vec::new();
+        }
+        self.bytes = (self.bytes + s.held()).saturating_sub(before);
+        if self.bytes > TCP_BYTES {
+            self.drop_idlest();
+        }
+        out
+    }
+
+    /// What is still there when the capture ends: messages behind holes that will not be filled any more.
+    pub fn drain(&mut self) -> Vec<((Endpoint, Endpoint), Vec<Cut>)> {
+        let mut out = Vec::new();
+        for (key, mut s) in self.open.drain() {
+            let mut cuts = Vec::new();
+            while !s.ahead.is_empty() {
+                self.holes += 1;
+                s.skip_hole();
+                cuts.extend(s.messages());
+            }
+            out.push((key, cuts));
+        }
+        self.bytes = 0;
+        out.retain(|(_, c)| !c.is_empty());
+        out.sort_by_key(|(k, _)| *k);
+        out
+    }
+
+    /// Registered ports of SIP; on them a stream is followed even when it is joined inside a message.
+    fn is_sip_port(a: Endpoint, b: Endpoint) -> bool {
+        [a.port(), b.port()].iter().any(|p| (5060..=5062).contains(p))
+    }
+
+    fn forget(&mut self, key: &(Endpoint, Endpoint)) {
+        if let Some(s) = self.open.remove(key) {
+            self.bytes = self.bytes.saturating_sub(s.held());
+        }
+    }
+
+    fn drop_idlest(&mut self) {
+        if let Some(k) = self
+            .open
+            .iter()
+            .min_by_key(|(k, s)| (s.last_at, **k))
+            .map(|(k, _)| *k)
+        {
+            self.dropped += 1;
+            self.forget(&k);
+        }
+    }
+}
+
+/// Signed distance from `a` to `b` on the circle of sequence numbers.
+fn distance(a: u32, b: u32) -> i64 {
+    i64::from(b.wrapping_sub(a) as i32)
+}
+
+impl Stream {
+    fn held(&self) -> usize {
+        self.ready.len() + self.ahead.iter().map(|a| a.1.len() + 32).sum::<usize>()
+    }
+
+    fn next(&self) -> u32 {
+        self.front.wrapping_add(self.ready.len() as u32)
+    }
+
+    fn insert(&mut self, at: CaptureTime, sequence: u32, payload: &[u8]) {
+        let gap = distance(self.next(), sequence);
+        if gap.unsigned_abs() > 16 << 20 {
+            // Another connection on the same ports whose SYN was not seen.
+            *self = Self {
+                front: sequence,
+                last_at: at,
+                ..Self::default()
+            };
+            self.ready.extend_from_slice(payload);
+            return;
+        }
+        if gap <= 0 {
+            let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
+            self.ready
+                .extend_from_slice(payload.get(seen..).unwrap_or_default());
+            self.join();
+            return;
+        }
+        self.hole_since.get_or_insert(at);
+        let i = self.ahead.partition_point(|a| distance(sequence, a.0) < 0);
+        match self.ahead.get_mut(i) {
+            Some(a) if a.0 == sequence => {
+                if payload.len() > a.1.len() {
+                    a.1 = payload.to_vec();
+                }
+            }
+            _ => self.ahead.insert(i, (sequence, payload.to_vec())),
+        }
+    }
+
+    /// Moves to `ready` what has become contiguous.
+    fn join(&mut self) {
+        while let Some((sequence, _)) = self.ahead.first() {
+            let gap = distance(self.next(), *sequence);
+            if gap > 0 {
+                return;
+            }
+            let (_, bytes) = self.ahead.remove(0);
+            let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
+            self.ready
+                .extend_from_slice(bytes.get(seen..).unwrap_or_default());
+        }
+        self.hole_since = None;
+    }
+
+    /// Gives up the bytes that are missing, and with them the message they were part of.
+    fn skip_hole(&mut self) {
+        self.hole_since = None;
+        if let Some((sequence, _)) = self.ahead.first() {
+            self.front = *sequence;
+            self.ready.clear();
+            self.join();
+            if !self.ahead.is_empty() {
+                self.hole_since = Some(self.last_at);
+            }
+        }
+    }
+
+    fn messages(&mut self) -> Vec<Cut> {
+        let mut out = Vec::new();
+        let mut at = 0;
+        loop {
+            let rest = self.ready.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            match sip::frame(rest) {
+                Framing::More => break,
+                Framing::Junk(n) => at += n.max(1),
+                Framing::Message(n) => {
+                    let sequence = self.front.wrapping_add(at as u32);
+                    out.push(Cut {
+                        sequence,
+                        bytes: rest.get(..n).unwrap_or(rest).to_vec(),
+                    });
+                    at += n.max(1);
+                }
+            }
+        }
+        let at = at.min(self.ready.len());
+        self.ready.drain(..at);
+        self.front = self.front.wrapping_add(at as u32);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(n: usize) -> Vec<u8> {
+        let body = "x".repeat(n * 37 % 400);
+        format!(
+            "INFO sip:a SIP/2.0\r\nCall-ID: {n}\r\nCSeq: 1 INFO\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into()
+    }
+
+    fn end(p: u16) -> Endpoint {
+        Endpoint::new("10.0.0.1".parse().unwrap(), p)
+    }
+
+    fn segment(sequence: u32, payload: &[u8]) -> Tcp<'_> {
+        Tcp {
+            source_port: 1,
+            destination_port: 5060,
+            sequence,
+            acknowledgment: 0,
+            syn: false,
+            fin: false,
+            rst: false,
+            payload,
+        }
+    }
+
+    fn feed(s: &mut SipStreams, at: i64, sequence: u32, payload: &[u8]) -> Vec<Vec<u8>> {
+        let t = CaptureTime::from_parts(at, 0);
+        s.add(t, end(1), end(5060), &segment(sequence, payload))
+            .into_iter()
+            .map(|c| c.bytes)
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn any_segmentation_order_and_copies(sizes in proptest::collection::vec(1usize..90, 1..60), seed in any::<u64>(), start in any::<u32>()) {
+            let want: Vec<Vec<u8>> = (0..5).map(message).collect();
+            let all = want.concat();
+            let mut pieces = Vec::new();
+            let (mut at, mut i) = (0, 0);
+            while at < all.len() {
+                let n = sizes[i % sizes.len()].min(all.len() - at);
+                // segments overlap with what came before
+                let from = at.saturating_sub(seed as usize % 20);
+                pieces.push((from, at + n));
+                at += n;
+                i += 1;
+            }
+            // local disorder and copies, the first segment first (the stream is known by it)
+            for k in 1..pieces.len().saturating_sub(1) {
+                if (seed >> (k % 60)) & 1 == 1 { pieces.swap(k, k + 1); }
+            }
+            let copies: Vec<_> = pieces.iter().copied().filter(|p| p.0 % 3 == 0).collect();
+            pieces.extend(copies);
+            let mut s = SipStreams::default();
+            let mut got = Vec::new();
+            for (a, z) in pieces {
+                got.extend(feed(&mut s, 0, start.wrapping_add(a as u32), &all[a..z]));
+            }
+            prop_assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn a_hole_costs_the_message_it_is_in_and_no_more() {
+        let all: Vec<Vec<u8>> = (1..5).map(message).collect();
+        let (a, z) = (all[0].len(), all[0].len() + all[1].len());
+        let bytes = all.concat();
+        let mut s = SipStreams::default();
+        let mut got = feed(&mut s, 0, 0, &bytes[..a + 10]);
+        got.extend(feed(&mut s, 0, (z - 5) as u32, &bytes[z - 5..z + 20]));
+        got.extend(feed(&mut s, 9, (z + 20) as u32, &bytes[z + 20..]));
+        assert_eq!(got, [all[0].clone(), all[2].clone(), all[3].clone()]);
+        assert_eq!(s.holes, 1);
+    }
+
+    #[test]
+    fn joined_in_the_middle() {
+        let mut s = SipStreams::default();
+        let b = [&b"a=sendonly\r\n"[..], &message(3)].concat();
+        assert_eq!(feed(&mut s, 0, 77, &b), [message(3)]);
+    }
+
+    #[test]
+    fn the_end_of_the_capture_gives_what_is_behind_a_hole() {
+        let mut s = SipStreams::default();
+        feed(&mut s, 0, 0, b"INVITE sip:a");
+        feed(&mut s, 0, 100, &message(1));
+        let left = s.drain();
+        assert_eq!(left[0].1[0].bytes, message(1));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut s = SipStreams::default();
+        feed(&mut s, 0, 0, b"INVITE sip:a SIP/2.0\r\nCall-ID: ");
+        for i in 1..2_000u32 {
+            feed(&mut s, 0, i * 2_000, &[b'A'; 1_400]);
+        }
+        assert!(s.bytes <= TCP_STREAM_BYTES + 4_096, "{}", s.bytes);
+    }
+}

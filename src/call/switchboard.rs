@@ -1,0 +1,330 @@
+//! From media flows to the legs of calls.
+//!
+//! A *place* is an address that signalling named for media. A *flow* (source, destination, SSRC) is tied to a leg
+//! once, by the best claim on its destination, and stays tied: a second call that gets the same port (a restarted
+//! recorder, a load generator) takes over only what fits it better. One hash look-up a packet.
+
+use super::offer::Claim;
+use crate::limits::{FLOWS, MEDIA_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+/// Names a leg of a call while it is live; counts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// What keeps one sender's packets apart from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    /// Where it comes from.
+    pub source: Endpoint,
+    /// Where it goes.
+    pub destination: Endpoint,
+    /// RTP synchronization source; 0 for RTCP and what is no RTP.
+    pub ssrc: u32,
+}
+
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To this leg.
+    Leg(LegId),
+    /// To a call that has ended.
+    Ended,
+    /// Nobody named it (yet).
+    Unclaimed,
+}
+
+#[derive(Clone, Copy)]
+struct Owner {
+    leg: LegId,
+    /// The port above an RTP port, where RTCP goes unless told otherwise (RFC 3550, 11).
+    rtcp: bool,
+}
+
+#[derive(Default)]
+struct Place {
+    owners: SmallVec<[Owner; 2]>,
+    flows: SmallVec<[FlowKey; 2]>,
+}
+
+/// What the switchboard knows of a leg.
+#[derive(Default)]
+struct LegMedia {
+    /// Where media comes from and goes to, as its descriptions say.
+    known: Vec<Endpoint>,
+    flows: Vec<FlowKey>,
+    ended_at: Option<CaptureTime>,
+}
+
+/// The map from media to legs.
+#[derive(Default)]
+pub struct Switchboard {
+    places: HashMap<Endpoint, Place>,
+    flows: HashMap<FlowKey, LegId>,
+    legs: HashMap<LegId, LegMedia>,
+    ended: HashMap<Endpoint, CaptureTime>,
+    /// Flows that were not remembered because there were too many; their packets are looked up one by one.
+    pub overflow: u64,
+}
+
+impl Switchboard {
+    /// Takes note of all that a dialog's descriptions claim; gives the addresses that are new to it.
+    pub fn claim(&mut self, leg: LegId, claims: &[Claim]) -> Vec<Endpoint> {
+        let mut new = Vec::new();
+        for c in claims {
+            let Some(address) = c.media.address else { continue };
+            if self.legs.entry(leg).or_default().known.contains(&address) {
+                continue;
+            }
+            self.legs.entry(leg).or_default().known.push(address);
+            new.push(address);
+            self.own(address, Owner { leg, rtcp: false });
+            let rtcp = c
+                .media
+                .rtcp_port
+                .or(address.port().checked_add(1))
+                .map(|p| address.with_port(p));
+            if let Some(r) = rtcp.filter(|r| *r != address) {
+                self.own(r, Owner { leg, rtcp: true });
+            }
+        }
+        for address in &new {
+            self.reconsider(leg, *address);
+        }
+        new
+    }
+
+    /// Ties a flow to a leg that no signalling describes.
+    pub fn tie(&mut self, leg: LegId, flow: FlowKey) {
+        self.legs.entry(leg).or_default().flows.push(flow);
+        self.flows.insert(flow, leg);
+        self.places.entry(flow.destination).or_default().flows.push(flow);
+    }
+
+    /// Where a packet of this flow belongs at this time.
+    pub fn route(&mut self, at: CaptureTime, flow: FlowKey) -> Route {
+        if let Some(leg) = self.flows.get(&flow) {
+            return self.open_or_ended(at, *leg);
+        }
+        let Some(leg) = self.best(at, flow) else {
+            let ended = self.ended.contains_key(&flow.destination) || self.ended.contains_key(&flow.source);
+            return if ended { Route::Ended } else { Route::Unclaimed };
+        };
+        let route = self.open_or_ended(at, leg);
+        if self.flows.len() >= FLOWS {
+            self.overflow += 1;
+        } else if route == Route::Leg(leg) {
+            self.tie(leg, flow);
+        }
+        route
+    }
+
+    /// The leg's dialog has ended: its media counts for [`MEDIA_LINGER`] more.
+    pub fn end(&mut self, leg: LegId, at: CaptureTime) {
+        if let Some(l) = self.legs.get_mut(&leg) {
+            l.ended_at.get_or_insert(at);
+        }
+    }
+
+    /// Forgets a leg; its addresses are remembered as those of an ended call for a while.
+    pub fn remove(&mut self, leg: LegId, at: CaptureTime) {
+        let Some(l) = self.legs.remove(&leg) else { return };
+        for f in &l.flows {
+            if self.flows.get(f) == Some(&leg) {
+                self.flows.remove(f);
+            }
+            self.leave(f.destination, |p| p.flows.retain(|x| x != f));
+        }
+        for a in l.known {
+            for port in [Some(a.port()), a.port().checked_add(1)].into_iter().flatten() {
+                self.leave(a.with_port(port), |p| p.owners.retain(|o| o.leg != leg));
+            }
+            if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
+                self.ended.insert(a, at);
+            }
+        }
+    }
+
+    /// Forgets old ends.
+    pub fn sweep(&mut self, at: CaptureTime) {
+        self.ended.retain(|_, t| at.since(*t) < TOMBSTONE_AGE);
+    }
+
+    fn own(&mut self, address: Endpoint, owner: Owner) {
+        let p = self.places.entry(address).or_default();
+        if !p.owners.iter().any(|o| o.leg == owner.leg) {
+            p.owners.push(owner);
+        }
+        if !owner.rtcp {
+            self.ended.remove(&address);
+        }
+    }
+
+    fn leave(&mut self, address: Endpoint, change: impl FnOnce(&mut Place)) {
+        if let Some(p) = self.places.get_mut(&address) {
+            change(p);
+            if p.owners.is_empty() && p.flows.is_empty() {
+                self.places.remove(&address);
+            }
+        }
+    }
+
+    fn open_or_ended(&self, at: CaptureTime, leg: LegId) -> Route {
+        match self.legs.get(&leg).and_then(|l| l.ended_at) {
+            Some(t) if at.since(t) > MEDIA_LINGER => Route::Ended,
+            _ => Route::Leg(leg),
+        }
+    }
+
+    /// A new claim on an address: flows tied to it that fit the new leg better, or whose leg has ended, are untied.
+    fn reconsider(&mut self, leg: LegId, address: Endpoint) {
+        let Some(p) = self.places.get(&address) else {
+            return;
+        };
+        let moved: Vec<FlowKey> = p
+            .flows
+            .iter()
+            .filter(|f| {
+                let Some(old) = self.flows.get(*f) else {
+                    return true;
+                };
+                let Some(l) = self.legs.get(old) else { return true };
+                l.ended_at.is_some() || l.known.is_empty() || self.fit(leg, f) > self.fit(*old, f)
+            })
+            .copied()
+            .collect();
+        for f in moved {
+            self.flows.remove(&f);
+            self.leave(address, |p| p.flows.retain(|x| *x != f));
+        }
+    }
+
+    /// How well a flow's source fits what a leg's descriptions say.
+    fn fit(&self, leg: LegId, flow: &FlowKey) -> u8 {
+        let Some(l) = self.legs.get(&leg) else { return 0 };
+        if l.known.contains(&flow.source) {
+            return 2;
+        }
+        u8::from(l.known.iter().any(|a| a.same_host(flow.source)))
+    }
+
+    /// The leg with the best claim: on the destination before the source (symmetric RTP), RTP before RTCP, live
+    /// before ended, by the source, one that has no flow here yet, the newest.
+    fn best(&self, at: CaptureTime, flow: FlowKey) -> Option<LegId> {
+        for address in [flow.destination, flow.source] {
+            let Some(p) = self.places.get(&address) else {
+                continue;
+            };
+            let best = p.owners.iter().max_by_key(|o| {
+                let live = matches!(self.open_or_ended(at, o.leg), Route::Leg(_));
+                let idle = !p.flows.iter().any(|f| self.flows.get(f) == Some(&o.leg));
+                (live, !o.rtcp, self.fit(o.leg, &flow), idle, o.leg)
+            });
+            if let Some(o) = best {
+                return Some(o.leg);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::offer::Side;
+    use super::*;
+    use crate::wire::sdp;
+
+    fn end(s: &str) -> Endpoint {
+        s.parse::<std::net::SocketAddr>().unwrap().into()
+    }
+
+    fn claims(sides: &[(&str, u16)]) -> Vec<Claim> {
+        let describe = |(ip, port): &(&str, u16)| {
+            sdp::parse(format!("c=IN IP4 {ip}\nm=audio {port} RTP/AVP 0\n").as_bytes()).remove(0)
+        };
+        sides
+            .iter()
+            .map(|s| Claim {
+                at: CaptureTime(0),
+                side: Side::Caller,
+                index: 0,
+                media: describe(s),
+            })
+            .collect()
+    }
+
+    fn flow(source: &str, destination: &str, ssrc: u32) -> FlowKey {
+        FlowKey {
+            source: end(source),
+            destination: end(destination),
+            ssrc,
+        }
+    }
+
+    const T0: CaptureTime = CaptureTime(0);
+
+    #[test]
+    fn both_ways_rtcp_and_symmetric() {
+        let mut s = Switchboard::default();
+        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
+        for f in [
+            flow("10.0.0.1:4000", "10.0.0.2:5000", 1),
+            flow("10.0.0.2:5000", "10.0.0.1:4000", 2),
+            flow("10.0.0.1:4001", "10.0.0.2:5001", 0),
+            flow("10.0.0.1:4000", "192.0.2.1:9", 1),
+        ] {
+            assert_eq!(s.route(T0, f), Route::Leg(LegId(1)), "{f:?}");
+        }
+        assert_eq!(
+            s.route(T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)),
+            Route::Unclaimed
+        );
+    }
+
+    #[test]
+    fn a_reused_port_is_told_apart_by_source() {
+        let mut s = Switchboard::default();
+        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
+        let old = flow("10.0.0.1:4000", "10.0.0.9:5000", 1);
+        assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
+        s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
+        assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
+        assert_eq!(
+            s.route(T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)),
+            Route::Leg(LegId(2))
+        );
+    }
+
+    #[test]
+    fn two_legs_from_one_phone_to_one_port_get_a_stream_each() {
+        let mut s = Switchboard::default();
+        for leg in [1, 2] {
+            s.claim(LegId(leg), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
+        }
+        let a = s.route(T0, flow("10.0.0.1:24000", "10.0.0.9:5000", 7));
+        let b = s.route(T0, flow("10.0.0.1:24002", "10.0.0.9:5000", 7));
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn after_the_end() {
+        let mut s = Switchboard::default();
+        let f = flow("10.0.0.1:4000", "10.0.0.2:5000", 1);
+        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
+        s.end(LegId(1), T0);
+        assert_eq!(s.route(T0 + MEDIA_LINGER, f), Route::Leg(LegId(1)));
+        let late = T0 + MEDIA_LINGER * 3;
+        assert_eq!(s.route(late, f), Route::Ended);
+        s.remove(LegId(1), late);
+        assert_eq!(s.route(late, f), Route::Ended);
+        s.claim(LegId(2), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
+        assert_eq!(s.route(late, f), Route::Leg(LegId(2)));
+        s.sweep(late + TOMBSTONE_AGE);
+        s.remove(LegId(2), late);
+        assert_eq!(s.route(late, f), Route::Unclaimed);
+        assert!(s.places.is_empty() && s.flows.is_empty() && s.legs.is_empty());
+    }
+}

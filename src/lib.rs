@@ -2,7 +2,9 @@
 
 pub mod archive;
 pub mod call;
+pub mod capture;
 pub mod limits;
 pub mod media;
+pub mod spool;
 pub mod time;
 pub mod wire;

@@ -62,6 +62,8 @@ pub struct Dialog {
     pub bib: Option<Bib>,
     /// A recording session of RFC 7866.
     pub siprec: bool,
+    /// A recording session of Cisco CUBE, which names the participants in `X-Cisco-Recording-Participant`.
+    pub cube: bool,
     /// First message.
     pub first_at: CaptureTime,
     /// Last message.
@@ -105,6 +107,7 @@ impl Dialog {
             to,
             signalling,
             siprec: false,
+            cube: false,
             first_at: heard.at,
             last_at: heard.at,
             invite_at: None,
@@ -142,6 +145,7 @@ impl Dialog {
                     self.failed = None; // tried again, after a challenge or a redirection
                 }
                 self.siprec |= is_siprec(m);
+                self.cube |= m.header("x-cisco-recording-participant").is_some();
             }
             (b"INVITE", Some(200..=299)) => {
                 self.answered_at.get_or_insert(at);
@@ -190,7 +194,7 @@ impl Dialog {
     /// Is this a recording session, in which the recorder only receives?
     #[must_use]
     pub fn is_recording_session(&self) -> bool {
-        self.siprec || self.bib.is_some()
+        self.siprec || self.cube || self.bib.is_some()
     }
 
     /// Who sent this message?

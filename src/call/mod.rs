@@ -5,6 +5,7 @@ pub mod identity;
 pub mod listener;
 pub mod offer;
 pub mod pairing;
+pub mod portrait;
 pub mod prebuffer;
 pub mod record;
 pub mod sip_stream;

@@ -87,6 +87,7 @@ impl SipStreams {
             out.extend(s.messages());
         }
         if s.held() > TCP_STREAM_BYTES {
+            s.front = s.next();
             s.ready = Vec::new();
         }
         self.bytes = (self.bytes + s.held()).saturating_sub(before);

@@ -113,7 +113,11 @@ fn v6(b: &[u8]) -> Result<Ip<'_>, IpError> {
     let after = bytes.get(40..).unwrap_or_default();
     let (mut protocol, mut payload, mut fragment) = (h.next_header(), after, None);
     if let 0 | 43 | 44 | 51 | 60 = protocol.0 {
-        let (ext, next, rest, _) = Ipv6ExtensionsSlice::from_slice_lax(protocol, after);
+        let (ext, next, rest, error) = Ipv6ExtensionsSlice::from_slice_lax(protocol, after);
+        // etherparse 0.21 iterates past the end of extensions that were cut off (found by scripts/fuzz).
+        if error.is_some() {
+            return Err(bad);
+        }
         fragment = ext.into_iter().find_map(|e| match e {
             etherparse::Ipv6ExtensionSlice::Fragment(f) if f.is_fragmenting_payload() => Some(Fragment {
                 id: f.identification(),

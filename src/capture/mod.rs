@@ -1,0 +1,7 @@
+//! I/O. Where frames come from.
+
+pub mod bytes;
+pub mod file;
+pub mod merge;
+pub mod pcap;
+pub mod pcapng;

@@ -1,0 +1,159 @@
+//! Reads a leg's spool back: the one way from packets to a recording, after a call, a crash or a merge.
+
+use super::format::{MEDIA, SIGNALLING};
+use crate::call::dialog::{Dialog, Heard};
+use crate::call::portrait::Portrait;
+use crate::call::switchboard::FlowKey;
+use crate::capture::file::{CaptureFile, OpenError};
+use crate::media::sequence::Packet;
+use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::ip::{self, protocol};
+use crate::wire::{rtp, sip, transport};
+use hashbrown::HashMap;
+use std::path::{Path, PathBuf};
+
+/// An RTP stream as it lies in the spool.
+#[derive(Clone, Debug)]
+pub struct RawStream {
+    /// Source, destination and SSRC.
+    pub flow: FlowKey,
+    /// Its packets in order of capture.
+    pub packets: Vec<Packet>,
+    /// Payloads of packets that may be telephone events: those of four bytes, with the packet's index.
+    pub events: Vec<(usize, [u8; 4])>,
+}
+
+/// All that a leg's spool tells.
+#[derive(Clone, Debug, Default)]
+pub struct LegStory {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its dialog; `None` in a call of media alone.
+    pub dialog: Option<Dialog>,
+    /// What the dialog's messages tell of people and platform.
+    pub portrait: Portrait,
+    /// Its RTP streams, in order of appearance.
+    pub streams: Vec<RawStream>,
+    /// First packet of any kind.
+    pub first_at: Option<CaptureTime>,
+    /// Last packet of any kind.
+    pub last_at: Option<CaptureTime>,
+    /// Packets in all.
+    pub packets: u64,
+}
+
+/// Reads a leg's folder. A torn tail is left out.
+///
+/// # Errors
+/// When a file cannot be opened.
+pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
+    let mut story = LegStory {
+        folder: folder.to_owned(),
+        ..LegStory::default()
+    };
+    if let Some(mut file) = open(&folder.join(SIGNALLING))? {
+        while let Some(f) = file.next_frame() {
+            story.count(f.at);
+            story.hear(f.at, f.bytes);
+        }
+    }
+    if let Some(mut file) = open(&folder.join(MEDIA))? {
+        let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
+        while let Some(f) = file.next_frame() {
+            story.count(f.at);
+            story.listen(f.at, f.bytes, f.place, &mut by_flow);
+        }
+    }
+    Ok(story)
+}
+
+fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
+    match CaptureFile::open(path) {
+        Ok(f) => Ok(Some(f)),
+        Err(OpenError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A crash before the first write.
+        Err(OpenError::Empty { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+impl LegStory {
+    fn count(&mut self, at: CaptureTime) {
+        self.packets += 1;
+        self.first_at = Some(self.first_at.map_or(at, |t| t.min(at)));
+        self.last_at = Some(self.last_at.map_or(at, |t| t.max(at)));
+    }
+
+    fn hear(&mut self, at: CaptureTime, bytes: &[u8]) {
+        with_sip(bytes, |source, destination, payload| {
+            let Ok(message) = sip::parse(payload) else { return };
+            let heard = Heard {
+                at,
+                source,
+                destination,
+                message: &message,
+            };
+            self.dialog
+                .get_or_insert_with(|| Dialog::new(&heard))
+                .hear(&heard);
+            self.portrait.hear(&heard);
+        });
+    }
+
+    fn listen(&mut self, at: CaptureTime, bytes: &[u8], place: u64, by_flow: &mut HashMap<FlowKey, usize>) {
+        let Ok(ip) = ip::parse(bytes) else { return };
+        let Some(udp) = transport::udp(ip.payload).filter(|_| ip.protocol == protocol::UDP) else {
+            return;
+        };
+        let Ok(r) = rtp::parse(udp.payload) else { return };
+        let flow = FlowKey {
+            source: Endpoint::new(ip.source, udp.source_port),
+            destination: Endpoint::new(ip.destination, udp.destination_port),
+            ssrc: r.ssrc,
+        };
+        let i = *by_flow.entry(flow).or_insert_with(|| {
+            self.streams.push(RawStream {
+                flow,
+                packets: Vec::new(),
+                events: Vec::new(),
+            });
+            self.streams.len() - 1
+        });
+        let Some(s) = self.streams.get_mut(i) else { return };
+        let before = ip.bytes.len() - udp.payload.len() + r.payload_at;
+        if let Ok(event) = <[u8; 4]>::try_from(r.payload) {
+            s.events.push((s.packets.len(), event));
+        }
+        s.packets.push(Packet {
+            at,
+            place: place + before as u64,
+            timestamp: r.timestamp,
+            sequence: r.sequence,
+            length: u16::try_from(r.payload.len()).unwrap_or(u16::MAX),
+            payload_type: r.payload_type,
+            marker: r.marker,
+        });
+    }
+}
+
+/// Gives source, destination and payload of a spooled signalling packet to `then`.
+pub fn with_sip(bytes: &[u8], then: impl FnOnce(Endpoint, Endpoint, &[u8])) {
+    let Ok(ip) = ip::parse(bytes) else { return };
+    let (source, destination, payload) = match ip.protocol {
+        protocol::UDP => match transport::udp(ip.payload) {
+            Some(u) => (u.source_port, u.destination_port, u.payload),
+            None => return,
+        },
+        protocol::TCP => match transport::tcp(ip.payload) {
+            Some(t) => (t.source_port, t.destination_port, t.payload),
+            None => return,
+        },
+        _ => return,
+    };
+    then(
+        Endpoint::new(ip.source, source),
+        Endpoint::new(ip.destination, destination),
+        payload,
+    );
+}

@@ -159,7 +159,7 @@ pub fn generate<W: Write>(options: &Options, out: W) -> io::Result<Vec<LegTruth>
             What::Sip { call, step } => {
                 let c = &calls[call as usize];
                 pcap.write(c.datagram(step), |to| {
-                    to.extend_from_slice(c.message(step).as_bytes())
+                    to.extend_from_slice(c.message(step).as_bytes());
                 })?;
                 let next = c.at_us.get(usize::from(step) + 1);
                 let next = next.map(|&at_us| Event {

@@ -36,6 +36,8 @@ class Lab:
                 self.ip(h, f'link add eth0 type veth peer name to-{h} netns {self.name("w")}')
                 self.ip('w', f'link set to-{h} up')
             self.ip('w', 'link add mirror type veth peer name span')
+            # The mirror port has no address, and the hosts of the switch say nothing of their own.
+            run('ip', 'netns', 'exec', self.name('w'), 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1')
             self.ip('w', 'link set mirror up')
             self.ip('w', 'link set span up')
         else:

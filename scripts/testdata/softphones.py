@@ -10,7 +10,7 @@ TALK = [('anna', 'Good morning, Ben. Is the recorder running?'),
 
 # codec: as baresip names it; steps: (seconds after dialling, who, baresip command, parameter)
 CALLS = {
-    'basic_pcmu': dict(seconds=10.5),
+    'basic_pcmu': dict(seconds=9.5),
     'basic_pcma_tcp': dict(codec='PCMA/8000', transport='tcp', seconds=5.5),
     'g722': dict(codec='G722/16000', rate=16000, seconds=6),
     'l16': dict(codec='L16/16000', rate=16000, seconds=4),

@@ -11,6 +11,7 @@
 #![allow(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "a module of the example and, by #[path], of tests and benches, each of which uses a part of it"
 )]
 

@@ -71,3 +71,34 @@ need_rust() {
     die "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer with rustup"
   need cc:gcc
 }
+
+# Where cargo puts what it builds.
+target_folder() { printf '%s' "${CARGO_TARGET_DIR:-$REPO/target}"; }
+
+# tally LOG: "PASSED FAILED SKIPPED" of a `cargo test --no-fail-fast` log. A test program that began and never
+# gave its result (it crashed, or did not compile) counts as one failed where cargo says that something did.
+tally() {
+  awk '
+    /^test result: / {
+      results++
+      for (i = 1; i <= NF; i++) {
+        if ($i ~ /^passed;?$/) passed += $(i - 1)
+        if ($i ~ /^failed;?$/) failed += $(i - 1)
+        if ($i ~ /^ignored;?$/) skipped += $(i - 1)
+      }
+    }
+    /^ +Running .*\(.*\)$/ || /^ +Doc-tests / { programs++ }
+    /^error(\[|:)/ { errors++ }
+    END {
+      if (errors && programs > results) failed += programs - results
+      if (errors && !failed) failed = 1
+      print passed + 0, failed + 0, skipped + 0
+    }' "$1"
+}
+
+# summary PASSED FAILED [SKIPPED]: the last line of a check.
+summary() {
+  printf '%d passed, %d failed' "$1" "$2"
+  [ "${3:-0}" -eq 0 ] || printf ', %d skipped' "$3"
+  printf '\n'
+}

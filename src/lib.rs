@@ -2,4 +2,6 @@
 
 pub mod archive;
 pub mod call;
+pub mod limits;
 pub mod time;
+pub mod wire;

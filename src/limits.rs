@@ -1,0 +1,104 @@
+//! Every bound of the recorder, with its unit and its reason. Nothing grows past these; reaching one is counted.
+
+use std::time::Duration;
+
+/// Largest frame taken from a capture, bytes: libpcap's own maximum snap length.
+pub const FRAME_BYTES: usize = 262_144;
+
+/// Nested tunnels that are followed. Mirrors stack two (ERSPAN over VXLAN); more is an attack.
+pub const TUNNEL_DEPTH: usize = 6;
+
+/// Datagrams being put together from IP fragments at once. 10,000 calls/s of fragmented INVITEs for 100 ms.
+pub const FRAGMENTED_DATAGRAMS: usize = 4_096;
+
+/// Bytes held in unfinished datagrams, in all.
+pub const FRAGMENT_BYTES: usize = 32 << 20;
+
+/// Pieces of one datagram: 65,535 bytes in the smallest fragments a link makes (576-byte MTU) is 119.
+pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
+
+/// How long an unfinished datagram is kept: RFC 8200 says 60 s, hosts use 30.
+pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
+
+/// Largest SIP message, bytes: what fits one IP packet of the spool.
+pub const SIP_MESSAGE_BYTES: usize = 65_000;
+
+/// TCP connections (directions) whose signalling is followed at once.
+pub const TCP_STREAMS: usize = 16_384;
+
+/// Bytes held for one TCP direction: one message and what arrived out of order behind it.
+pub const TCP_STREAM_BYTES: usize = 256 << 10;
+
+/// Bytes held for TCP directions in all.
+pub const TCP_BYTES: usize = 64 << 20;
+
+/// How long a hole in a TCP stream is waited for; a retransmission comes within a few hundred milliseconds.
+pub const TCP_HOLE_AGE: Duration = Duration::from_secs(3);
+
+/// Dialogs followed at once.
+pub const DIALOGS: usize = 100_000;
+
+/// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
+pub const TOMBSTONES: usize = 100_000;
+
+/// How long an ended dialog is remembered: RFC 3261's Timer H/J twice (64 × T1 = 32 s).
+pub const TOMBSTONE_AGE: Duration = Duration::from_secs(64);
+
+/// How long after the end of a dialog its media still belongs to it: what was in flight, and a phone's last
+/// buffered packets.
+pub const MEDIA_LINGER: Duration = Duration::from_secs(1);
+
+/// How long after its BYE a dialog waits for the answer and for retransmissions.
+pub const SIGNALLING_LINGER: Duration = Duration::from_secs(5);
+
+/// How long unclaimed media is held for the signalling that may yet name it.
+pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
+
+/// Bytes of unclaimed media held in all.
+pub const PREBUFFER_BYTES: usize = 64 << 20;
+
+/// Unclaimed flows held at once.
+pub const PREBUFFER_FLOWS: usize = 20_000;
+
+/// Flows known to the switchboard at once: four a call (two streams, their RTCP).
+pub const FLOWS: usize = 4 * DIALOGS;
+
+/// Media descriptions remembered of one dialog; a re-INVITE every 15 s for a day stays below.
+pub const MEDIA_PER_DIALOG: usize = 8_192;
+
+/// Timeline entries of one call.
+pub const EVENTS_PER_CALL: usize = 4_096;
+
+/// Packets in a hand-over batch, and its bytes: large enough that the channel costs little (37 ns a packet at
+/// 64 to 256), small enough for the processor's cache.
+pub const BATCH_PACKETS: usize = 256;
+/// Bytes in a hand-over batch.
+pub const BATCH_BYTES: usize = 128 << 10;
+
+/// Batches under way to one worker.
+pub const BATCHES_QUEUED: usize = 64;
+
+/// Calls waiting to be finished; in a replay the tap waits when they are more.
+pub const FINISH_QUEUED: usize = 256;
+
+/// Sealed calls waiting for the ledger.
+pub const LEDGER_QUEUED: usize = 1_024;
+
+/// Calls in one transaction of the ledger.
+pub const LEDGER_BATCH: usize = 512;
+
+/// Buffer of one spool file before it is appended, bytes.
+pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
+
+/// Streams reported in one call; what is more is counted as an event. Phones make a few, fuzzers millions.
+pub const STREAMS_PER_CALL: usize = 1_024;
+
+/// Packets a stream must have to be reported when no signalling promised its payload type: random datagrams on
+/// an RTP port make "streams" of one or two.
+pub const STREAM_PROBATION: u64 = 4;
+
+/// Longest silence that audio is written for, seconds; a clock step makes larger ones. What is cut is an event.
+pub const AUDIO_SECONDS: f64 = 24.0 * 3600.0;
+
+/// Bytes of samples in one WAV file: RIFF counts in 32 bits.
+pub const WAV_BYTES: u64 = 0xffff_0000;

@@ -1,0 +1,35 @@
+//! PURE. Bytes to checked views: parse once, then trust.
+//!
+//! Every parser returns a view whose accessors cannot fail, or an error that names what was wrong. Nothing here
+//! keeps state but [`fragments`], which is bounded and told the time.
+
+#![deny(clippy::indexing_slicing)]
+
+pub mod bib;
+pub mod endpoint;
+pub mod fragments;
+pub mod frame;
+pub mod ip;
+pub mod multipart;
+pub mod rtp;
+pub mod sdp;
+pub mod sip;
+pub mod sip_name;
+pub mod siprec;
+pub mod transport;
+pub mod tunnel;
+
+/// The first `N` bytes of `b` from `at` as an array; `None` when they are not all there.
+pub(crate) fn array<const N: usize>(b: &[u8], at: usize) -> Option<[u8; N]> {
+    b.get(at..at.checked_add(N)?)?.try_into().ok()
+}
+
+/// Big-endian 16 bits at `at`.
+pub(crate) fn be16(b: &[u8], at: usize) -> Option<u16> {
+    array(b, at).map(u16::from_be_bytes)
+}
+
+/// Big-endian 32 bits at `at`.
+pub(crate) fn be32(b: &[u8], at: usize) -> Option<u32> {
+    array(b, at).map(u32::from_be_bytes)
+}

@@ -1,0 +1,176 @@
+//! Tunnels that mirrors use: from the outer IP packet to the frame that was mirrored.
+
+use super::frame::{FrameError, Network, by_ethertype, ethernet};
+use super::ip::{Ip, protocol};
+use super::transport::Udp;
+use super::{be16, be32};
+
+/// The mirrored packet inside a tunnel over IP; `None` when `ip` is no tunnel.
+#[must_use]
+pub fn over_ip<'a>(ip: &Ip<'a>) -> Option<Result<Network<'a>, FrameError>> {
+    match ip.protocol {
+        protocol::IPIP | protocol::IPV6 => Some(Ok(Network::Ip(ip.payload))),
+        protocol::GRE => Some(gre(ip.payload)),
+        protocol::MPLS => Some(by_ethertype(0x8847, ip.payload)),
+        _ => None,
+    }
+}
+
+/// The mirrored packet inside a tunnel over UDP; `None` when the datagram is none.
+///
+/// All these headers begin with a byte below 0x80, so RTP (version 2) is never taken for one.
+#[must_use]
+pub fn over_udp<'a>(udp: &Udp<'a>) -> Option<Result<Network<'a>, FrameError>> {
+    let b = udp.payload;
+    match udp.destination_port {
+        // VXLAN (RFC 7348), also on the port Linux first used.
+        4789 | 8472 if b.first()? & 0x08 != 0 && b.len() > 8 => Some(ethernet(b.get(8..)?)),
+        // VXLAN-GPE: a next-protocol byte.
+        4790 if b.first()? & 0x0c == 0x0c => Some(match b.get(3)? {
+            1 | 2 => Ok(Network::Ip(b.get(8..)?)),
+            3 => ethernet(b.get(8..)?),
+            _ => Ok(Network::Other),
+        }),
+        // Geneve (RFC 8926): options of 4 × the low six bits.
+        6081 if b.first()? >> 6 == 0 => {
+            let options = usize::from(b.first()? & 0x3f) * 4;
+            let inner = b.get(8 + options..)?;
+            Some(match be16(b, 2)? {
+                0x6558 => ethernet(inner),
+                e => by_ethertype(e, inner),
+            })
+        }
+        37008 if *b.first()? == 1 => Some(tzsp(b)),
+        _ => None,
+    }
+}
+
+/// GRE (RFC 2784, 2890), version 0; ERSPAN types I to III are what Cisco's remote SPAN puts into it.
+fn gre(b: &[u8]) -> Result<Network<'_>, FrameError> {
+    let short = FrameError::Short("GRE");
+    let flags = be16(b, 0).ok_or(short)?;
+    let proto = be16(b, 2).ok_or(short)?;
+    if flags & 0x7 != 0 {
+        return Ok(Network::Other); // version 1 is PPTP
+    }
+    let optional = [0x8000, 0x2000, 0x1000]
+        .iter()
+        .filter(|&&f| flags & f != 0)
+        .count();
+    let inner = b.get(4 + 4 * optional..).ok_or(short)?;
+    match proto {
+        0x6558 => ethernet(inner),
+        // Type I has neither sequence number nor ERSPAN header, type II has both.
+        0x88be if flags & 0x1000 == 0 => ethernet(inner),
+        0x88be => ethernet(inner.get(8..).ok_or(FrameError::Short("ERSPAN"))?),
+        0x22eb => erspan3(inner),
+        e => by_ethertype(e, inner),
+    }
+}
+
+/// ERSPAN type III (draft-foschiano-erspan-03): 12 bytes, 8 more when the last bit says so.
+fn erspan3(b: &[u8]) -> Result<Network<'_>, FrameError> {
+    let short = FrameError::Short("ERSPAN III");
+    let last = be32(b, 8).ok_or(short)?;
+    let head = if last & 1 == 1 { 20 } else { 12 };
+    let inner = b.get(head..).ok_or(short)?;
+    match last >> 11 & 0x1f {
+        2 => Ok(Network::Ip(inner)), // frame type 2 is IP, 0 is Ethernet
+        _ => ethernet(inner),
+    }
+}
+
+/// TZSP (TaZmen sniffer protocol): tags until the end tag, then the frame.
+fn tzsp(b: &[u8]) -> Result<Network<'_>, FrameError> {
+    let short = FrameError::Short("TZSP");
+    if be16(b, 2).ok_or(short)? != 1 {
+        return Ok(Network::Other); // not Ethernet
+    }
+    let mut at = 4;
+    loop {
+        match *b.get(at).ok_or(short)? {
+            0 => at += 1,
+            1 => return ethernet(b.get(at + 1..).ok_or(short)?),
+            _ => at += 2 + usize::from(*b.get(at + 1).ok_or(short)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ip, transport};
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    fn inner_frame() -> Vec<u8> {
+        let mut f = vec![0; 12];
+        f.extend([8, 0, 0x45, 9, 9]);
+        f
+    }
+
+    fn through(proto: u8, payload: &[u8]) -> Vec<u8> {
+        let a: IpAddr = "192.0.2.1".parse().unwrap();
+        let p = ip::packet(a, a, proto, payload);
+        let outer = ip::parse(&p).unwrap();
+        let got = match over_ip(&outer) {
+            Some(r) => r,
+            None => over_udp(&transport::udp(outer.payload).unwrap()).unwrap(),
+        };
+        match got.unwrap() {
+            Network::Ip(b) => b.to_vec(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn udp(port: u16, body: &[u8]) -> Vec<u8> {
+        transport::udp_bytes(4000, port, body)
+    }
+
+    #[test]
+    fn every_tunnel_of_the_mirrors() {
+        let f = inner_frame();
+        let cat = |head: &[u8]| [head, &f].concat();
+        assert_eq!(through(47, &cat(&[0, 0, 0x65, 0x58])), [0x45, 9, 9]);
+        assert_eq!(through(47, &cat(&[0, 0, 0x88, 0xbe])), [0x45, 9, 9]); // ERSPAN I
+        let two = [
+            &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1][..],
+            &[0x10, 1, 0, 1, 0, 0, 0, 0],
+        ]
+        .concat();
+        assert_eq!(through(47, &cat(&two)), [0x45, 9, 9]);
+        let three = [
+            &[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..],
+            &[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1],
+            &[0; 8],
+        ]
+        .concat();
+        assert_eq!(through(47, &cat(&three)), [0x45, 9, 9]);
+        assert_eq!(through(4, &[0x45, 9, 9]), [0x45, 9, 9]);
+        assert_eq!(
+            through(17, &udp(4789, &cat(&[8, 0, 0, 0, 0, 0, 5, 0]))),
+            [0x45, 9, 9]
+        );
+        assert_eq!(
+            through(17, &udp(4790, &[0x0c, 0, 0, 1, 0, 0, 5, 0, 0x45, 9, 9])),
+            [0x45, 9, 9]
+        );
+        assert_eq!(
+            through(17, &udp(6081, &cat(&[1, 0, 0x65, 0x58, 0, 0, 1, 0, 7, 7, 7, 7]))),
+            [0x45, 9, 9]
+        );
+        assert_eq!(
+            through(17, &udp(37008, &cat(&[1, 0, 0, 1, 10, 1, 99, 0, 1]))),
+            [0x45, 9, 9]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(b in proptest::collection::vec(any::<u8>(), 0..80),
+                        port in prop_oneof![Just(4789u16), Just(8472), Just(4790), Just(6081), Just(37008)]) {
+            let _ = gre(&b);
+            let _ = over_udp(&Udp { source_port: 1, destination_port: port, payload: &b, missing: 0 });
+        }
+    }
+}

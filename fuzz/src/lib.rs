@@ -1,8 +1,6 @@
 //! What the fuzz targets share: the code under test, and how bytes become its input.
 
-// SWAP: when src/wire is there, make these two lines `pub use earwitness::wire;` and delete placeholder.rs.
-#[path = "placeholder.rs"]
-pub mod wire;
+pub use earwitness::wire;
 
 /// The libpcap link types that the first byte of a `frame` input chooses from. Seeds depend on the order:
 /// add at the end.
@@ -37,4 +35,14 @@ pub fn segments(mut input: &[u8]) -> impl Iterator<Item = Segment<'_>> {
             payload,
         })
     })
+}
+
+/// Fails when `part` does not lie inside `whole`: a view must never show bytes that its packet does not have.
+#[track_caller]
+pub fn inside(part: &[u8], whole: &[u8]) {
+    let (p, w) = (part.as_ptr_range(), whole.as_ptr_range());
+    assert!(
+        part.is_empty() || (w.start <= p.start && p.end <= w.end),
+        "a view reaches outside its packet"
+    );
 }

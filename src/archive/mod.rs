@@ -1,3 +1,10 @@
 //! I/O. A finished call becomes files on disk and, once they are safely there, a [`seal::Sealed`] call.
 
+pub mod assemble;
+pub mod finish;
+pub mod naming;
+pub mod packets;
+pub mod parties;
 pub mod seal;
+pub mod streams;
+pub mod wav;

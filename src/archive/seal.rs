@@ -1,12 +1,27 @@
-//! The type that stands between files and ledger.
+//! Invariant 7: a ledger row never points at a file that is not safely there.
+//!
+//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs each, 2. renames
+//! it, 3. syncs its folder; and only the [`Sealed`] it returns can be given to the ledger.
 
-use crate::call::record::CallRecord;
+use crate::call::record::{CallRecord, File as FileRow};
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
-/// A call whose files are safely on disk. Only this module makes one that has files, so a ledger row cannot
-/// point at a file that is not there.
+/// A call whose files are safely on disk. Only this module makes one that has files.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     record: CallRecord,
+}
+
+/// A file that is written but not yet in its place.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Its row; `bytes` and `sha256` are filled in when it is sealed.
+    pub row: FileRow,
+    /// Where it is now.
+    pub at: PathBuf,
 }
 
 impl Sealed {
@@ -16,9 +31,73 @@ impl Sealed {
         record.files.is_empty().then_some(Self { record })
     }
 
+    /// Puts the files of a call in their places below `data` and makes sure that they stay there.
+    ///
+    /// # Errors
+    /// When a file cannot be read, synced or renamed; parts that are not in their place yet stay parts.
+    pub fn seal(mut record: CallRecord, data: &Path, parts: Vec<Part>) -> io::Result<Self> {
+        for mut part in parts {
+            let file = File::open(&part.at)?;
+            (part.row.bytes, part.row.sha256) = digest(&file)?;
+            file.sync_all()?;
+            let place = data.join(&part.row.path);
+            fs::rename(&part.at, &place)?;
+            if let Some(folder) = place.parent() {
+                File::open(folder)?.sync_all()?;
+            }
+            record.files.push(part.row);
+        }
+        Ok(Self { record })
+    }
+
     /// What the ledger writes down.
     #[must_use]
     pub fn record(&self) -> &CallRecord {
         &self.record
+    }
+}
+
+/// Length and SHA-256 (hexadecimal) of a file from where it stands.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hash.update(buffer.get(..n).unwrap_or_default());
+                length += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok((
+        length,
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect(),
+    ))
+}
+
+/// Makes the folders on the way to `path` and syncs each new one's parent.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn folders(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    folders(parent)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+        Ok(()) => File::open(parent)?.sync_all(),
     }
 }

@@ -1,0 +1,313 @@
+//! From the stories of legs and streams to the record of the call. No files are touched here.
+
+use super::parties::{self, Cast, MIXED};
+use super::streams::{self, StreamStory};
+use crate::call::dialog::Dialog;
+use crate::call::identity;
+use crate::call::listener::Over;
+use crate::call::record::{CallRecord, Cause, Dtmf, End, Event, Gap, Kind, State};
+use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
+use crate::spool::read::LegStory;
+use crate::time::CaptureTime;
+
+/// A call without its files, and what its sound is made of.
+pub struct Assembled {
+    /// The record; `files` is empty.
+    pub record: CallRecord,
+    /// Its streams, in the order of the record.
+    pub streams: Vec<StreamStory>,
+    /// Sample 0 of the sound.
+    pub origin: CaptureTime,
+    /// Channels of the sound; 0 when nothing can be heard.
+    pub channels: usize,
+}
+
+impl Assembled {
+    /// The channel of a stream.
+    #[must_use]
+    pub fn channel(&self, s: &StreamStory) -> usize {
+        let party = s.row.party.as_deref();
+        let i = self
+            .record
+            .participants
+            .iter()
+            .position(|p| Some(p.party.as_str()) == party);
+        i.filter(|i| *i < self.channels).unwrap_or(0)
+    }
+}
+
+/// Shortest silence in a hold that is reported.
+const HOLD_SILENCE_S: f64 = 0.5;
+
+/// Assembles a call from its legs. `None` when nothing at all was heard.
+#[must_use]
+pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
+    let cast = parties::cast(legs);
+    let mut found: Vec<StreamStory> = legs
+        .iter()
+        .enumerate()
+        .flat_map(|(i, l)| streams::of_leg(cast.kind, i, l))
+        .collect();
+    found.sort_by(|a, b| {
+        (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
+    });
+    let unreported = found.len().saturating_sub(STREAMS_PER_CALL);
+    found.truncate(STREAMS_PER_CALL);
+    if cast.kind == Kind::MediaOnly {
+        name_by_direction(&mut found);
+        if found.is_empty() {
+            return None;
+        }
+    }
+    let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
+    let channels = channels(&cast, &found);
+    let mut record = frame(&cast, legs, &dialogs, &found);
+    close(&mut record, legs, &dialogs, over);
+    let origin = origin(&record, &found);
+    record.gaps = gaps(&dialogs, &found, origin);
+    record.dtmf = dtmf(&found, origin);
+    record.events = events(&dialogs, &found, unreported, &record);
+    record.streams = found.iter().map(|s| s.row.clone()).collect();
+    Some(Assembled {
+        record,
+        streams: found,
+        origin,
+        channels,
+    })
+}
+
+/// In a call without signalling the first stream's sender is called the caller.
+fn name_by_direction(found: &mut [StreamStory]) {
+    let Some(first) = found.first().map(|s| s.row.source.clone()) else {
+        return;
+    };
+    for s in found {
+        let word = if s.row.source == first { "caller" } else { "callee" };
+        s.row.party = Some(word.to_owned());
+    }
+}
+
+/// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant.
+fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
+    let mut speaking: Vec<&str> = found
+        .iter()
+        .filter(|s| s.is_audible())
+        .map(|s| s.row.party.as_deref().unwrap_or(MIXED))
+        .collect();
+    speaking.sort_unstable();
+    speaking.dedup();
+    match speaking.as_slice() {
+        [] => 0,
+        [MIXED] => 1,
+        [_] if cast.kind == Kind::MediaOnly => 1,
+        s if s.iter().all(|p| matches!(*p, "caller" | "callee" | MIXED)) => 2,
+        _ => cast.participants.len().max(2),
+    }
+}
+
+fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamStory]) -> CallRecord {
+    let mut call_ids: Vec<String> = dialogs.iter().map(|d| d.call_id.clone()).collect();
+    call_ids.sort();
+    call_ids.dedup();
+    let id = match found.first() {
+        Some(s) if call_ids.is_empty() => {
+            identity::of_media(&s.row.source, &s.row.destination, s.ssrc, s.begins.0, s.begins.1)
+        }
+        _ => identity::of_dialogs(&call_ids),
+    };
+    let mut identifiers = std::collections::BTreeMap::new();
+    for l in legs {
+        for (k, v) in &l.portrait.identifiers {
+            identifiers.entry(k.clone()).or_insert_with(|| v.clone());
+        }
+    }
+    for b in dialogs.iter().filter_map(|d| d.bib.as_ref()) {
+        identifiers
+            .entry("x-refci".to_owned())
+            .or_insert_with(|| b.refci.clone());
+        if let Some(f) = &b.far_refci {
+            identifiers
+                .entry("x-farendrefci".to_owned())
+                .or_insert_with(|| f.clone());
+        }
+    }
+    CallRecord {
+        id,
+        kind: cast.kind,
+        platform: legs.iter().find_map(|l| l.portrait.platform).map(str::to_owned),
+        state: State::Completed,
+        call_ids,
+        caller: cast.caller.clone(),
+        callee: cast.callee.clone(),
+        participants: cast.participants.clone(),
+        direction: None,
+        identifiers,
+        started_at: dialogs.iter().filter_map(|d| d.invite_at).min(),
+        answered_at: dialogs.iter().filter_map(|d| d.answered_at).min(),
+        ended_at: None,
+        duration_s: None,
+        end: None,
+        carried: None,
+        streams: Vec::new(),
+        gaps: Vec::new(),
+        dtmf: Vec::new(),
+        events: Vec::new(),
+        files: Vec::new(),
+    }
+}
+
+/// How and when it ended.
+fn close(record: &mut CallRecord, legs: &[LegStory], dialogs: &[&Dialog], over: Over) {
+    let last = legs.iter().filter_map(|l| l.last_at).max();
+    let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
+    let answered = record.answered_at.is_some();
+    // The last packet of legs whose own BYE was not seen: they went on.
+    let open = legs
+        .iter()
+        .filter(|l| l.dialog.as_ref().is_some_and(|d| d.bye_at.is_none()))
+        .filter_map(|l| l.last_at)
+        .max();
+    let refused = dialogs.iter().filter_map(|d| d.ended_at()).max();
+    let failed = dialogs.iter().filter_map(|d| d.failed).max();
+    let (end, at) = if bye.is_some() {
+        (End::Bye, bye.max(open))
+    } else if !answered && dialogs.iter().any(|d| d.cancel_at.is_some()) {
+        (
+            End::Cancelled,
+            refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()),
+        )
+    } else if !answered && failed.is_some() {
+        (End::Rejected, refused.or(failed.map(|f| f.0)))
+    } else {
+        let end = match over {
+            Over::CaptureEnded => End::CaptureEnd,
+            Over::Unanswered => End::SignallingTimeout,
+            Over::Silent | Over::Signalled => End::MediaTimeout,
+        };
+        (end, last)
+    };
+    record.end = Some(end);
+    record.ended_at = at;
+    let media = legs
+        .iter()
+        .flat_map(|l| &l.streams)
+        .filter_map(|s| s.packets.first())
+        .map(|p| p.at)
+        .min();
+    if let (Some(from), Some(to)) = (record.answered_at.or(media), at) {
+        let us = (to.micros() - from.micros()).max(0);
+        record.duration_s = Some(us as f64 / 1e6);
+    }
+}
+
+/// Sample 0: the answer, or the first sound when that came earlier.
+fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
+    let sound = found
+        .iter()
+        .filter(|s| s.is_audible())
+        .filter_map(StreamStory::sound_begins)
+        .min();
+    let first = found.iter().map(|s| s.row.started_at).min();
+    [record.answered_at, sound.or(first)]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or_default()
+}
+
+fn seconds(at: CaptureTime, origin: CaptureTime) -> f64 {
+    round3(at.secs_since(origin))
+}
+
+fn round3(x: f64) -> f64 {
+    (x * 1e3).round() / 1e3
+}
+
+fn gaps(dialogs: &[&Dialog], found: &[StreamStory], origin: CaptureTime) -> Vec<Gap> {
+    let mut out = Vec::new();
+    for s in found {
+        let gap = |at, length_s: f64, cause| Gap {
+            party: s.row.party.clone(),
+            start_s: seconds(at, origin),
+            length_s: round3(length_s),
+            cause,
+        };
+        out.extend(s.holes.iter().map(|h| gap(h.at, h.length_s, Cause::Network)));
+        for h in dialogs.iter().flat_map(|d| &d.holds) {
+            for (a, b) in s.sound_at.iter().zip(s.sound_at.iter().skip(1)) {
+                let silent = b.secs_since(*a);
+                if silent > HOLD_SILENCE_S && *b > h.from && h.to.is_none_or(|to| *a < to) {
+                    out.push(gap(*a, silent, h.cause));
+                }
+            }
+        }
+    }
+    out.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+    out
+}
+
+fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
+    let mut out: Vec<Dtmf> = found
+        .iter()
+        .flat_map(|s| s.digits.iter().map(move |d| (s, d)))
+        .map(|(s, d)| Dtmf {
+            party: s.row.party.clone(),
+            at_s: seconds(d.at, origin),
+            digit: d.key.to_string(),
+        })
+        .collect();
+    out.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+    out
+}
+
+fn events(dialogs: &[&Dialog], found: &[StreamStory], unreported: usize, record: &CallRecord) -> Vec<Event> {
+    let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
+    let mut note = |at: CaptureTime, what: &str, detail: String| {
+        out.push(Event {
+            at,
+            what: what.to_owned(),
+            detail,
+        })
+    };
+    for s in found {
+        let name = format!(
+            "stream {} of {}",
+            s.row.ssrc,
+            s.row.party.as_deref().unwrap_or("an unknown party")
+        );
+        for codec in &s.undecoded {
+            note(
+                s.row.started_at,
+                "not-decoded",
+                format!("{name}: {codec}; the packets are kept"),
+            );
+        }
+        if s.restarts > 0 {
+            note(
+                s.row.started_at,
+                "stream-restarted",
+                format!("{name}: its numbering began anew {} times", s.restarts),
+            );
+        }
+        if s.strays > 0 {
+            note(
+                s.row.started_at,
+                "stray-packets",
+                format!("{name}: {} packets fit no sequence", s.strays),
+            );
+        }
+    }
+    if unreported > 0 {
+        let at = record.ended_at.unwrap_or_default();
+        note(
+            at,
+            "streams-unreported",
+            format!("{unreported} more streams; their packets are kept"),
+        );
+    }
+    // A pair of dialogs tells many things twice.
+    out.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.what.cmp(&b.what)));
+    out.dedup();
+    out.truncate(EVENTS_PER_CALL);
+    out
+}

@@ -1,0 +1,158 @@
+//! A finished call: from its spool to a sealed recording.
+
+use super::assemble::{Assembled, assemble};
+use super::seal::{Part, Sealed, folders};
+use super::{naming, packets, wav};
+use crate::call::listener::Over;
+use crate::call::record::{Event, File as FileRow};
+use crate::capture::file::OpenError;
+use crate::spool::read::{self, LegStory};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// A call whose spool is whole.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The folders of its legs, in the order they began.
+    pub folders: Vec<PathBuf>,
+    /// Why it is over.
+    pub over: Over,
+}
+
+/// Why a call could not be sealed. Its spool stays.
+#[derive(Debug, Error)]
+pub enum FinishError {
+    /// The spool cannot be read.
+    #[error("cannot read the spool: {0}")]
+    Spool(#[from] OpenError),
+    /// A file cannot be written.
+    #[error("cannot write {path}: {error}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Where and how recordings are kept.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Template of names below `recordings/`.
+    pub template: String,
+}
+
+impl Archive {
+    /// Seals a call; `None` when its spool held nothing to report. The spool is not removed: that is for the caller,
+    /// once the ledger has the row.
+    ///
+    /// # Errors
+    /// [`FinishError`] when the spool cannot be read or a file not be written.
+    pub fn finish(&self, job: &Job) -> Result<Option<Sealed>, FinishError> {
+        let legs = job
+            .folders
+            .iter()
+            .map(|f| read::leg(f))
+            .collect::<Result<Vec<LegStory>, _>>()?;
+        let Some(mut call) = assemble(&legs, job.over) else {
+            return Ok(None);
+        };
+        let stem = Path::new("recordings").join(naming::name(&self.template, &call.record));
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |error| FinishError::Write { path, error }
+        };
+        let whole = self.data.join(&stem);
+        let folder = whole.parent().unwrap_or(&self.data);
+        folders(folder).map_err(fail(folder))?;
+        let mut parts = Vec::new();
+        let written = (|| {
+            parts.extend(self.audio(&mut call, &legs, &stem)?);
+            parts.extend(self.packets(&legs, &stem)?);
+            Sealed::seal(call.record, &self.data, parts.clone()).map_err(fail(&whole))
+        })();
+        if written.is_err() {
+            // A full disk is not helped by half a file; the spool has everything.
+            for p in [part_of(&whole, "wav"), part_of(&whole, "pcap")] {
+                let _ = fs::remove_file(p);
+            }
+        }
+        written.map(Some)
+    }
+
+    fn audio(
+        &self,
+        call: &mut Assembled,
+        legs: &[LegStory],
+        stem: &Path,
+    ) -> Result<Option<Part>, FinishError> {
+        let at = part_of(&self.data.join(stem), "wav");
+        let written = wav::write(call, legs, &at).map_err(|error| FinishError::Write {
+            path: at.clone(),
+            error,
+        })?;
+        let Some(w) = written else { return Ok(None) };
+        if w.cut {
+            let detail =
+                "sound beyond 24 hours or 4 GiB is not in the audio; its packets are kept".to_owned();
+            let at = call.record.ended_at.unwrap_or(call.origin);
+            call.record.events.push(Event {
+                at,
+                what: "audio-cut".to_owned(),
+                detail,
+            });
+        }
+        let row = FileRow {
+            channels: Some(w.channels),
+            sample_rate: Some(w.sample_rate),
+            duration_s: Some((w.samples as f64 / f64::from(w.sample_rate) * 1e6).round() / 1e6),
+            ..row("audio", stem, "wav")
+        };
+        Ok(Some(Part { row, at }))
+    }
+
+    fn packets(&self, legs: &[LegStory], stem: &Path) -> Result<Option<Part>, FinishError> {
+        if legs.iter().all(|l| l.packets == 0) {
+            return Ok(None);
+        }
+        let at = part_of(&self.data.join(stem), "pcap");
+        packets::write(legs, &at).map_err(|error| FinishError::Write {
+            path: at.clone(),
+            error,
+        })?;
+        Ok(Some(Part {
+            row: row("packets", stem, "pcap"),
+            at,
+        }))
+    }
+}
+
+fn row(kind: &str, stem: &Path, format: &str) -> FileRow {
+    FileRow {
+        kind: kind.to_owned(),
+        path: with_extension(stem, format).to_string_lossy().into_owned(),
+        format: format.to_owned(),
+        channels: None,
+        sample_rate: None,
+        duration_s: None,
+        bytes: 0,
+        sha256: String::new(),
+    }
+}
+
+/// Appends an extension; `Path::with_extension` would cut a name at its last point.
+fn with_extension(stem: &Path, extension: &str) -> PathBuf {
+    let mut name = OsString::from(stem);
+    name.push(".");
+    name.push(extension);
+    PathBuf::from(name)
+}
+
+fn part_of(stem: &Path, extension: &str) -> PathBuf {
+    with_extension(&with_extension(stem, extension), "part")
+}

@@ -2,4 +2,5 @@
 
 pub mod archive;
 pub mod call;
+pub mod ledger;
 pub mod time;

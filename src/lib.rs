@@ -2,5 +2,7 @@
 
 pub mod archive;
 pub mod call;
+pub mod cmd;
+pub mod config;
 pub mod ledger;
 pub mod time;

@@ -103,7 +103,7 @@ impl Table {
     fn new(width: usize) -> Self {
         // start 8, length 7, mark 1, arrow 3, end 9, MOS 4, id 9, and the blanks between
         let kinds = width >= 110;
-        let rest = width.saturating_sub(50 + if kinds { 12 } else { 0 });
+        let rest = width.saturating_sub(51 + if kinds { 12 } else { 0 });
         Self {
             party: (rest / 2).min(40),
             kinds,
@@ -168,12 +168,12 @@ impl Table {
         match (self.calls, filtered) {
             (0, false) => return writeln!(out, "no calls yet"),
             (0, true) => return writeln!(out, "no call matches"),
-            (n, _) => write!(out, "{n} call{s}")?,
+            (n, _) => writeln!(out, "{n} call{s}")?,
         }
         for ((mark, meaning), _) in LEGEND.iter().zip(self.seen).filter(|(_, seen)| *seen) {
-            write!(out, "   {mark} {meaning}")?;
+            writeln!(out, "{mark} {meaning}")?;
         }
-        writeln!(out)
+        Ok(())
     }
 }
 

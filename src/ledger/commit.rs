@@ -103,6 +103,7 @@ fn tune(db: &Connection) -> Result<()> {
     db.pragma_update(None, "cache_size", -32_768)?;
     // After a long reader let the WAL grow, give the disk back.
     db.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    super::keep_plans(db)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }

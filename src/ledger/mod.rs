@@ -155,6 +155,13 @@ impl LedgerError {
     }
 }
 
+/// A statement is planned once, whatever is bound to it. Without this, SQLite built with STAT4 (as the bundled one is)
+/// plans anew each time a value is bound that might have changed its mind.
+fn keep_plans(db: &rusqlite::Connection) -> rusqlite::Result<()> {
+    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(|_| ())
+}
+
 fn similar(near: &[String]) -> String {
     if near.is_empty() {
         String::new()

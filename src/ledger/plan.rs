@@ -1,11 +1,11 @@
 //! How a listing is answered: which table is walked, in one SQL statement.
 //!
-//! Measured at 1,000,000 calls (benches/ledger.rs, figures in docs/ledger.md): to look at a call and its parties costs
+//! Measured at 1,000,000 calls (benches/ledger.rs, figures in docs/ledger.md): to look at the parties of a call costs
 //! about 2 µs, and so does the jump to a party's calls. So whichever is few leads:
 //!
 //! 1. *By time*, when the time range holds at most [`FEW_CALLS`]: walk it and look at each call's parties.
-//! 2. *By party*, when at most [`FEW_PARTIES`] match the text: find them (the trigram index, which answers in
-//!    party order and so can be counted up to a limit), and take each one's range of `party_calls`.
+//! 2. *By party*, when at most [`FEW_PARTIES`] match the text: find them (by the trigram index, or by reading the
+//!    dictionary when the text is too short for that), and take each one's range of `party_calls`.
 //! 3. *By time* all the same, when both are many: a text that common is in a good part of the calls, and walking in
 //!    order prints the first at once, where the other way would sort them all before it prints one.
 
@@ -18,7 +18,7 @@ use rusqlite::{Connection, Result, named_params};
 /// A time range of so many calls is walked: 5,000 × 2 µs = 10 ms.
 const FEW_CALLS: i64 = 5_000;
 /// So many parties are jumped to: 10,000 × 2 µs = 20 ms.
-const FEW_PARTIES: i64 = 10_000;
+const FEW_PARTIES: usize = 10_000;
 
 /// What a statement is bound to.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) until_us: i64,
     /// The text of `--party`.
     pub(super) needle: Option<Needle>,
+    /// The parties that match it, as a JSON list of `party_no`, when these lead.
+    parties: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +40,6 @@ enum Way {
     Time,
     TimeAndParty,
     Party,
-    ShortParty,
 }
 
 impl Plan {
@@ -50,14 +51,25 @@ impl Plan {
             since_us: filter.since.map_or(i64::MIN, ceil_us),
             until_us: filter.until.map_or(i64::MAX, ceil_us),
             needle: filter.party.as_deref().and_then(Needle::new),
+            parties: None,
         };
-        plan.sql = sql(&plan.way(db)?, filter);
+        plan.parties = plan.leading_parties(db)?;
+        plan.sql = sql(&plan.way(), filter);
         Ok(plan)
     }
 
-    fn way(&self, db: &Connection) -> Result<Way> {
+    fn way(&self) -> Way {
+        match (&self.needle, &self.parties) {
+            (None, _) => Way::Time,
+            (Some(_), None) => Way::TimeAndParty,
+            (Some(_), Some(_)) => Way::Party,
+        }
+    }
+
+    /// The parties that match, if there are few of them, and many calls in the time range.
+    fn leading_parties(&self, db: &Connection) -> Result<Option<String>> {
         let Some(needle) = &self.needle else {
-            return Ok(Way::Time);
+            return Ok(None);
         };
         let calls: i64 = db
             .prepare_cached(
@@ -66,29 +78,26 @@ impl Plan {
             )?
             .query_row([self.since_us, self.until_us, FEW_CALLS + 1], |r| r.get(0))?;
         if calls <= FEW_CALLS {
-            return Ok(Way::TimeAndParty);
+            return Ok(None);
         }
-        let (way, parties) = match needle.trigrams() {
+        // Both find the first matches without looking at all, so that the limit makes a common text cheap.
+        let (sql, text) = match needle.trigrams() {
             Some(trigrams) => (
-                Way::Party,
-                db.prepare_cached(
-                    "SELECT count(*) FROM (SELECT 1 FROM party_text WHERE party_text MATCH ?1 LIMIT ?2)",
-                )?
-                .query_row((trigrams, FEW_PARTIES + 1), |r| r.get::<_, i64>(0))?,
+                "SELECT rowid FROM party_text WHERE party_text MATCH ?1 LIMIT ?2",
+                trigrams,
             ),
             None => (
-                Way::ShortParty,
-                db.prepare_cached(
-                    "SELECT count(*) FROM (SELECT 1 FROM parties WHERE instr(search_text, ?1) LIMIT ?2)",
-                )?
-                .query_row((&needle.text, FEW_PARTIES + 1), |r| r.get(0))?,
+                "SELECT party_no FROM parties WHERE instr(search_text, ?1) LIMIT ?2",
+                needle.text.clone(),
             ),
         };
-        Ok(if parties <= FEW_PARTIES {
-            way
-        } else {
-            Way::TimeAndParty
-        })
+        let mut parties = db.prepare_cached(sql)?;
+        let parties: Vec<String> = parties
+            .query_map((text, FEW_PARTIES as i64 + 1), |r| {
+                Ok(r.get::<_, i64>(0)?.to_string())
+            })?
+            .collect::<Result<_>>()?;
+        Ok((parties.len() <= FEW_PARTIES).then(|| format!("[{}]", parties.join(","))))
     }
 
     /// Runs the statement and hands over each call's row number, in order, while `each` answers true.
@@ -99,10 +108,10 @@ impl Plan {
     ) -> Result<()> {
         let mut statement = db.prepare_cached(&self.sql)?;
         let needle = self.needle.as_ref();
-        let trigrams = needle.and_then(Needle::trigrams);
         let (text, digits) = (needle.map(|n| &n.text), needle.and_then(|n| n.digits.as_ref()));
         let bound = named_params! {
-            ":since": self.since_us, ":until": self.until_us, ":text": text, ":digits": digits, ":trigrams": trigrams,
+            ":since": self.since_us, ":until": self.until_us, ":text": text, ":digits": digits,
+            ":parties": self.parties,
         };
         for (name, value) in bound {
             if let Some(at) = statement.parameter_index(name)? {
@@ -131,13 +140,10 @@ fn sql(way: &Way, filter: &Filter) -> String {
     } else {
         ""
     };
-    let range = "order_at_us >= :since AND {}.order_at_us < :until";
-    let in_range = |table: &str| format!("{table}.{}", range.replace("{}", table));
+    let in_range = |table| format!("{table}.order_at_us >= :since AND {table}.order_at_us < :until");
     let order = "ORDER BY c.order_at_us, c.id";
     let calls = in_range("c");
     let party_calls = in_range("pc");
-    // CROSS JOIN keeps SQLite from turning the order of the tables round.
-    let jump = "CROSS JOIN party_calls pc CROSS JOIN calls c";
     match way {
         Way::Time => format!("SELECT c.call_no FROM calls c WHERE {calls}{state}{carried} {order}"),
         Way::TimeAndParty => format!(
@@ -146,15 +152,11 @@ fn sql(way: &Way, filter: &Filter) -> String {
                 WHERE pc.call_no = c.call_no AND p.party_no = pc.party_no
                   AND (instr(p.search_text, :text) OR instr(p.search_text, :digits))) {order}"
         ),
+        // CROSS JOIN keeps SQLite from turning the order of the tables round. A call may have two matching parties.
         Way::Party => format!(
-            "SELECT DISTINCT c.call_no, c.order_at_us, c.id FROM party_text t {jump}
-             WHERE t.party_text MATCH :trigrams AND pc.party_no = t.rowid AND {party_calls}
-               AND c.call_no = pc.call_no{state}{carried} {order}"
-        ),
-        Way::ShortParty => format!(
-            "SELECT DISTINCT c.call_no, c.order_at_us, c.id FROM parties p {jump}
-             WHERE instr(p.search_text, :text) AND pc.party_no = p.party_no AND {party_calls}
-               AND c.call_no = pc.call_no{state}{carried} {order}"
+            "SELECT DISTINCT c.call_no, c.order_at_us, c.id
+             FROM json_each(:parties) p CROSS JOIN party_calls pc CROSS JOIN calls c
+             WHERE pc.party_no = p.value AND {party_calls} AND c.call_no = pc.call_no{state}{carried} {order}"
         ),
     }
 }
@@ -182,7 +184,7 @@ mod tests {
         steps
     }
 
-    /// No way reads a table from end to end, but for the dictionary when the text is short.
+    /// No way reads a table from end to end.
     #[test]
     fn every_way_goes_by_an_index() {
         for state in [None, Some(State::Active), Some(State::Completed)] {
@@ -192,14 +194,10 @@ mod tests {
                     carried,
                     ..Filter::default()
                 };
-                for way in [Way::Time, Way::TimeAndParty, Way::Party, Way::ShortParty] {
+                for way in [Way::Time, Way::TimeAndParty, Way::Party] {
                     let steps = steps(&way, &filter);
-                    let scans: Vec<_> = steps.iter().filter(|s| s.starts_with("SCAN")).collect();
-                    match way {
-                        Way::Time | Way::TimeAndParty => assert!(scans.is_empty(), "{steps:?}"),
-                        Way::Party => assert!(scans.iter().all(|s| s.contains("VIRTUAL TABLE")), "{steps:?}"),
-                        Way::ShortParty => assert_eq!(scans, ["SCAN p"], "{steps:?}"),
-                    }
+                    let scans = |s: &&String| s.starts_with("SCAN") && !s.contains("VIRTUAL TABLE");
+                    assert_eq!(steps.iter().find(scans), None, "{steps:?}");
                 }
             }
         }
@@ -264,7 +262,7 @@ mod tests {
             },
         )
         .unwrap();
-        let way = plan.way(db).unwrap();
+        let way = plan.way();
         (plan, way)
     }
 
@@ -274,7 +272,7 @@ mod tests {
         let way = |since, text| plan(&db, since, text).1;
         assert_eq!(way(0, "rare bird"), Way::Party, "many calls, few parties");
         assert_eq!(way(0, "ird"), Way::Party);
-        assert_eq!(way(0, "rd"), Way::ShortParty);
+        assert_eq!(way(0, "rd"), Way::Party);
         assert_eq!(way(5_000, "rare bird"), Way::TimeAndParty, "few calls");
         assert_eq!(way(0, "+49"), Way::TimeAndParty, "both are many");
         assert_eq!(way(0, "9"), Way::TimeAndParty, "both are many");
@@ -282,16 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn every_way_finds_the_same_calls_in_the_same_order() {
+    fn both_ways_find_the_same_calls_in_the_same_order() {
         let db = busy();
-        for (text, since, found) in [
-            ("rare bird", 0, 2),
-            ("rare bird", 4, 1),
-            ("desk", 5_900, 201),
-            ("49", 5_990, 21),
+        for (text, parties, since, found) in [
+            ("rare bird", "[7,6007]", 0, 2),
+            ("rare bird", "[7,6007]", 4, 1),
+            ("rd", "[7,6007]", 0, 2),
+            ("desk", "[20000]", 5_900, 201),
+            ("49 desk", "[20000,11999,20000]", 5_990, 21),
         ] {
-            let by = |way: Way| {
-                let (mut plan, _) = plan(&db, since, text);
+            let (mut plan, _) = plan(&db, since, text);
+            plan.parties = Some(parties.into());
+            let mut by = |way: Way| {
                 plan.sql = sql(&way, &Filter::default());
                 let mut calls = Vec::new();
                 let each = |n| {
@@ -303,10 +303,7 @@ mod tests {
             };
             let by_time = by(Way::TimeAndParty);
             assert_eq!(by_time.len(), found, "{text} {since}");
-            assert_eq!(by_time, by(Way::ShortParty), "{text} {since}");
-            if text.len() > 2 {
-                assert_eq!(by_time, by(Way::Party), "{text} {since}");
-            }
+            assert_eq!(by_time, by(Way::Party), "{text} {since}");
         }
     }
 }

@@ -269,6 +269,7 @@ fn ready(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(Duration::from_secs(5))?;
     // KiB, negative: 32 MiB of pages, so that a listing does not read its indexes twice.
     db.pragma_update(None, "cache_size", -32_768)?;
+    super::keep_plans(&db)?;
     db.set_prepared_statement_cache_capacity(32);
     db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(db)

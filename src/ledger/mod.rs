@@ -40,6 +40,14 @@ pub enum LedgerError {
         /// The folder asked for.
         dir: PathBuf,
     },
+    /// The ledger is there and this user may not read it.
+    #[error("cannot read {}: {source}; run this as a user who may", path.display())]
+    Unreadable {
+        /// The ledger.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The data folder cannot be made or its lock cannot be opened.
     #[error("cannot write to the data folder {}: {source}; give this user the right to, or name another folder with --data", dir.display())]
     Folder {

@@ -7,6 +7,7 @@ use crate::time::CaptureTime;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +50,10 @@ impl Reader {
             return Err(LedgerError::NoLedger {
                 dir: data_dir.to_owned(),
             });
+        }
+        // SQLite would only say that it cannot.
+        if let Err(source) = std::fs::File::open(&path) {
+            return Err(LedgerError::Unreadable { path, source });
         }
         let wrong = |e| LedgerError::sqlite("open", &path, e);
         let db = match connect(&path) {

@@ -46,14 +46,15 @@ impl Reader {
                 dir: data_dir.to_owned(),
             });
         }
-        if !path.exists() {
-            return Err(LedgerError::NoLedger {
-                dir: data_dir.to_owned(),
-            });
-        }
         // SQLite would only say that it cannot.
-        if let Err(source) = std::fs::File::open(&path) {
-            return Err(LedgerError::Unreadable { path, source });
+        match std::fs::File::open(&path) {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(LedgerError::NoLedger {
+                    dir: data_dir.to_owned(),
+                });
+            }
+            Err(source) => return Err(LedgerError::Unreadable { path, source }),
         }
         let wrong = |e| LedgerError::sqlite("open", &path, e);
         let db = match connect(&path) {

@@ -293,3 +293,38 @@ fn has_wal(path: &Path) -> bool {
     wal.push("-wal");
     std::fs::metadata(wal).is_ok_and(|m| m.len() > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+
+    /// As on a medium that cannot be written; a test that runs as root cannot take the right to write away.
+    #[test]
+    fn a_ledger_is_read_without_a_file_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a b?c#d%20é");
+        drop(Ledger::open(&odd).unwrap());
+        let path = odd.join(FILE_NAME);
+        assert!(!has_wal(&path));
+        let db = connect_unchanging(&path).unwrap();
+        assert_eq!(
+            upgrade::check(&db, &path, upgrade::newest()).unwrap(),
+            upgrade::newest()
+        );
+        assert!(
+            db.execute_batch("DELETE FROM calls").is_err(),
+            "it is open for reading only"
+        );
+        let names: BTreeSet<_> = odd.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+    }
+
+    #[test]
+    fn what_is_in_the_wal_is_not_overlooked() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        assert!(has_wal(&dir.path().join(FILE_NAME)));
+        drop(ledger);
+    }
+}

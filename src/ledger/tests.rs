@@ -312,3 +312,23 @@ fn a_word_the_contract_does_not_know_is_damage() {
     let error = Reader::open(dir.path()).unwrap().get("one").unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
+
+#[test]
+fn a_full_disk_harms_nothing_and_is_got_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    ledger.commit_records([&bare("before")].into_iter()).unwrap();
+    let room = |db: &rusqlite::Connection, pages: i64| {
+        db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .unwrap();
+    };
+    let many: Vec<_> = (0..500).map(|n| bare(&format!("{n:032}"))).collect();
+    room(ledger.db(), 1);
+    let error = ledger.commit_records(many.iter()).unwrap_err();
+    assert!(matches!(error, LedgerError::Full { .. }), "{error}");
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(all(&reader).len(), 1);
+    room(ledger.db(), 1_000_000);
+    ledger.commit_records(many.iter()).unwrap();
+    assert_eq!(all(&reader).len(), 501);
+}

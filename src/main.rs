@@ -1,3 +1,7 @@
 //! The `earwitness` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    earwitness::cmd::main()
+}

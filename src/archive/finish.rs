@@ -2,11 +2,13 @@
 
 use super::assemble::{Assembled, assemble};
 use super::seal::{Part, Sealed, folders};
+use super::settle::{Extent, Verdict, apart, settle};
 use super::{naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Event, File as FileRow};
 use crate::capture::file::OpenError;
 use crate::spool::read::{self, LegStory};
+use crate::time::CaptureTime;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -38,6 +40,39 @@ pub enum FinishError {
     },
 }
 
+/// What became of a finished call.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is sealed and may be written down.
+    Sealed {
+        /// The call.
+        call: Sealed,
+        /// Files of a lesser recording of the same call that this one supersedes, relative to the data folder.
+        replaces: Vec<String>,
+    },
+    /// It was known already, as full or fuller.
+    Known {
+        /// Its id.
+        id: String,
+        /// When it began.
+        at: CaptureTime,
+    },
+    /// Its spool held nothing to report.
+    Nothing,
+}
+
+/// Tells the extent and files of the recording that already has an id; the finisher of a fuller one takes it over.
+pub type Known<'a> = dyn Fn(&str, &Extent) -> Option<KnownCall> + 'a;
+
+/// A recording that is there already.
+#[derive(Clone, Debug)]
+pub struct KnownCall {
+    /// How much of the call it holds.
+    pub extent: Extent,
+    /// Its files, relative to the data folder.
+    pub files: Vec<String>,
+}
+
 /// Where and how recordings are kept.
 #[derive(Clone, Debug)]
 pub struct Archive {
@@ -48,20 +83,22 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Seals a call; `None` when its spool held nothing to report. The spool is not removed: that is for the caller,
-    /// once the ledger has the row.
+    /// Seals a call. The spool is not removed: that is for the caller, once the ledger has the row.
     ///
     /// # Errors
     /// [`FinishError`] when the spool cannot be read or a file not be written.
-    pub fn finish(&self, job: &Job) -> Result<Option<Sealed>, FinishError> {
-        let legs = job
-            .folders
-            .iter()
-            .map(|f| read::leg(f))
-            .collect::<Result<Vec<LegStory>, _>>()?;
-        let Some(mut call) = assemble(&legs, job.over) else {
-            return Ok(None);
-        };
+    pub fn finish(&self, job: &Job, known: &Known<'_>) -> Result<Outcome, FinishError> {
+        let legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
+        let extent = Extent::of(&call.record);
+        let mut there = known(&call.record.id, &extent);
+        if settle(&extent, there.as_ref().map(|k| &k.extent)) == Verdict::Apart {
+            call.record.id = apart(&call.record);
+            there = known(&call.record.id, &extent);
+        }
+        if settle(&extent, there.as_ref().map(|k| &k.extent)) == Verdict::Known {
+            return Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() });
+        }
         let stem = Path::new("recordings").join(naming::name(&self.template, &call.record));
         let fail = |path: &Path| {
             let path = path.to_owned();
@@ -82,7 +119,11 @@ impl Archive {
                 let _ = fs::remove_file(p);
             }
         }
-        written.map(Some)
+        let call = written?;
+        let kept: Vec<&str> = call.record().files.iter().map(|f| f.path.as_str()).collect();
+        let mut replaces = there.map_or_else(Vec::new, |k| k.files);
+        replaces.retain(|f| !kept.contains(&f.as_str()));
+        Ok(Outcome::Sealed { call, replaces })
     }
 
     fn audio(

@@ -6,5 +6,6 @@ pub mod naming;
 pub mod packets;
 pub mod parties;
 pub mod seal;
+pub mod settle;
 pub mod streams;
 pub mod wav;

@@ -1,0 +1,87 @@
+//! A call whose id the ledger knows already: is it the same recording, a fuller one, or another call?
+//!
+//! Nothing that was recorded is given up for less. A second replay of a file changes nothing; a capture that holds
+//! more of the call replaces the part; and what only shares the Call-ID (two halves of a capture replayed one by
+//! one, a load generator that counts from 1 again) is kept beside it under an id of its own.
+
+use crate::call::identity;
+use crate::call::record::CallRecord;
+use crate::time::CaptureTime;
+
+/// How much of a call a recording holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    from: CaptureTime,
+    to: CaptureTime,
+    packets: u64,
+}
+
+impl Extent {
+    /// The extent of a record.
+    #[must_use]
+    pub fn of(r: &CallRecord) -> Self {
+        let starts = r.streams.iter().map(|s| s.started_at).chain(r.started_at).chain(r.answered_at);
+        let ends = r.streams.iter().map(|s| s.ended_at).chain(r.ended_at);
+        // The ledger keeps microseconds.
+        let us = |t: Option<CaptureTime>| CaptureTime::from_micros(t.unwrap_or_default().micros());
+        Self {
+            from: us(starts.min().or(r.ended_at)),
+            to: us(ends.max()),
+            packets: r.streams.iter().map(|s| s.packets + s.duplicates).sum(),
+        }
+    }
+
+    /// Is all of `self` in `other`?
+    fn within(&self, other: &Self) -> bool {
+        self.from >= other.from && self.to <= other.to && self.packets <= other.packets
+    }
+}
+
+/// What becomes of a call that was just finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nobody knows it, or it is fuller than what is known: it is sealed under its id.
+    Seal,
+    /// It is known already, as full or fuller.
+    Known,
+    /// Another call: it is sealed under [`apart`]'s id.
+    Apart,
+}
+
+/// Weighs a new recording against the known one of the same id.
+#[must_use]
+pub fn settle(new: &Extent, known: Option<&Extent>) -> Verdict {
+    match known {
+        None => Verdict::Seal,
+        Some(k) if new.within(k) => Verdict::Known,
+        Some(k) if k.within(new) => Verdict::Seal,
+        Some(_) => Verdict::Apart,
+    }
+}
+
+/// The id of a call beside another of the same Call-ID: still from the wire, by its own beginning.
+#[must_use]
+pub fn apart(record: &CallRecord) -> String {
+    identity::short_hash(&[b"apart", record.id.as_bytes(), &Extent::of(record).from.micros().to_be_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(from: i64, to: i64, packets: u64) -> Extent {
+        Extent { from: CaptureTime(from), to: CaptureTime(to), packets }
+    }
+
+    #[test]
+    fn the_fuller_one_stays() {
+        let known = extent(10, 20, 100);
+        assert_eq!(settle(&known, None), Verdict::Seal);
+        assert_eq!(settle(&known, Some(&known)), Verdict::Known);
+        assert_eq!(settle(&extent(10, 15, 50), Some(&known)), Verdict::Known);
+        assert_eq!(settle(&extent(10, 25, 150), Some(&known)), Verdict::Seal);
+        assert_eq!(settle(&extent(15, 25, 100), Some(&known)), Verdict::Apart);
+        assert_eq!(settle(&extent(30, 40, 9), Some(&known)), Verdict::Apart);
+        assert_eq!(settle(&extent(10, 20, 120), Some(&known)), Verdict::Seal);
+    }
+}

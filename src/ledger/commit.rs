@@ -1,0 +1,305 @@
+//! The one writer.
+
+use super::{FILE_NAME, LOCK_NAME, LedgerError, party, upgrade};
+use crate::archive::seal::Sealed;
+use crate::call::record::{CallRecord, End, Party, Stream};
+use crate::time::CaptureTime;
+use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The ledger of a data folder, open for writing. There is one at a time: a lock on `ledger.lock` holds that, and
+/// the system drops the lock however the process ends.
+#[derive(Debug)]
+pub struct Ledger {
+    db: Connection,
+    path: PathBuf,
+    /// Dropped last: the lock is held for as long as the database is open.
+    _lock: File,
+}
+
+/// Prepared statements kept: more than this file has.
+const STATEMENTS: usize = 64;
+
+impl Ledger {
+    /// Opens the ledger of `data_dir` for writing; makes the folder and the ledger when there is none, and
+    /// upgrades an older one.
+    ///
+    /// # Errors
+    /// When another recorder has it, it is of a newer version, damaged, or the folder cannot be written.
+    pub fn open(data_dir: &Path) -> Result<Self, LedgerError> {
+        let folder = |source| LedgerError::Folder {
+            dir: data_dir.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(data_dir).map_err(folder)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(data_dir.join(LOCK_NAME))
+            .map_err(folder)?;
+        lock.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => LedgerError::InUse {
+                dir: data_dir.to_owned(),
+            },
+            TryLockError::Error(source) => folder(source),
+        })?;
+        let path = data_dir.join(FILE_NAME);
+        let wrong = |e| LedgerError::sqlite("open", &path, e);
+        let mut db = Connection::open(&path).map_err(wrong)?;
+        upgrade::check(&db, &path, upgrade::newest())?;
+        tune(&db).map_err(wrong)?;
+        upgrade::upgrade(&mut db, &path, upgrade::MIGRATIONS)?;
+        Ok(Self {
+            db,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Writes down finished calls, all or none; a call of the same id is replaced. When this returns, they
+    /// survive a loss of power.
+    ///
+    /// # Errors
+    /// When SQLite cannot write; the ledger is then as it was before.
+    pub fn commit(&mut self, calls: &[Sealed]) -> Result<(), LedgerError> {
+        self.commit_records(calls.iter().map(Sealed::record))
+    }
+
+    #[cfg(test)]
+    pub(super) fn db(&self) -> &Connection {
+        &self.db
+    }
+
+    pub(super) fn commit_records<'a>(
+        &mut self,
+        calls: impl Iterator<Item = &'a CallRecord>,
+    ) -> Result<(), LedgerError> {
+        let path = &self.path;
+        let batch = || {
+            let batch = self.db.transaction()?;
+            for call in calls {
+                put_call(&batch, call)?;
+            }
+            batch.commit()
+        };
+        batch().map_err(|e| LedgerError::sqlite("write", path, e))
+    }
+}
+
+/// How the file is written.
+fn tune(db: &Connection) -> Result<()> {
+    // Readers only look at the ledger for milliseconds; a checkpoint that meets one waits rather than fails.
+    db.busy_timeout(Duration::from_secs(5))?;
+    // WAL: readers and the writer do not wait for each other.
+    db.pragma_update(None, "journal_mode", "wal")?;
+    // FULL, not NORMAL: in WAL mode NORMAL does not fsync a commit, and a power cut may take the last ones back.
+    // The spool of a call is removed after its row is committed, so a row that comes undone is a recording that
+    // nobody finds again. One fsync a batch is what that costs.
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    // KiB, negative: 32 MiB for the leaves of the indexes over ids and Call-IDs, which are hit at random.
+    db.pragma_update(None, "cache_size", -32_768)?;
+    // After a long reader let the WAL grow, give the disk back.
+    db.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    super::keep_plans(db)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
+    let old: Option<i64> = db
+        .prepare_cached("SELECT call_no FROM calls WHERE id = ?1")?
+        .query_row([&call.id], |r| r.get(0))
+        .optional()?;
+    if old.is_some() {
+        db.prepare_cached("DELETE FROM calls WHERE call_no = ?1")?
+            .execute([old])?;
+    }
+    let (caller, callee) = (party_no(db, &call.caller)?, party_no(db, &call.callee)?);
+    let order_at_us = call.order_time().micros();
+    let call_no = db
+        .prepare_cached(
+            "INSERT INTO calls (call_no, id, order_at_us, kind, platform, state, caller_party_no, callee_party_no,
+                direction, started_at_us, answered_at_us, ended_at_us, duration_s, end_reason,
+                carried_primary, carried_lost_at_us)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .insert(params![
+            old,
+            call.id,
+            order_at_us,
+            call.kind.word(),
+            call.platform,
+            call.state.word(),
+            caller,
+            callee,
+            call.direction,
+            us(call.started_at),
+            us(call.answered_at),
+            us(call.ended_at),
+            call.duration_s.and_then(finite),
+            call.end.map(End::word),
+            call.carried.as_ref().map(|c| &c.primary),
+            call.carried.as_ref().map(|c| c.lost_at.micros()),
+        ])?;
+    put_party_call(db, caller, order_at_us, call_no)?;
+    put_party_call(db, callee, order_at_us, call_no)?;
+    put_participants(db, call, order_at_us, call_no)?;
+    put_lists(db, call, call_no)?;
+    for (position, stream) in (0_i64..).zip(&call.streams) {
+        put_stream(db, stream, call_no, position)?;
+    }
+    put_files(db, call, call_no)
+}
+
+fn put_participants(db: &Connection, call: &CallRecord, order_at_us: i64, call_no: i64) -> Result<()> {
+    let mut sql = db.prepare_cached("INSERT INTO participants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
+    for (position, p) in (0_i64..).zip(&call.participants) {
+        let known = Party {
+            uri: p.uri.clone(),
+            number: p.number.clone(),
+            name: p.name.clone(),
+        };
+        let no = party_no(db, &known)?;
+        sql.execute(params![
+            call_no,
+            position,
+            p.party,
+            no,
+            p.device,
+            us(p.joined_at),
+            us(p.left_at)
+        ])?;
+        put_party_call(db, no, order_at_us, call_no)?;
+    }
+    Ok(())
+}
+
+fn put_lists(db: &Connection, call: &CallRecord, call_no: i64) -> Result<()> {
+    let mut sql = db.prepare_cached("INSERT INTO call_ids VALUES (?1, ?2, ?3)")?;
+    for (position, call_id) in (0_i64..).zip(&call.call_ids) {
+        sql.execute(params![call_no, position, call_id])?;
+    }
+    let mut sql = db.prepare_cached("INSERT INTO identifiers VALUES (?1, ?2, ?3)")?;
+    for (name, value) in &call.identifiers {
+        sql.execute(params![call_no, name, value])?;
+    }
+    let mut sql = db.prepare_cached("INSERT INTO carried_evidence VALUES (?1, ?2, ?3)")?;
+    for (position, evidence) in (0_i64..).zip(call.carried.iter().flat_map(|c| &c.evidence)) {
+        sql.execute(params![call_no, position, evidence])?;
+    }
+    let mut sql = db.prepare_cached("INSERT INTO gaps VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (position, g) in (0_i64..).zip(&call.gaps) {
+        let (start_s, length_s) = (finite(g.start_s), finite(g.length_s));
+        sql.execute(params![
+            call_no,
+            position,
+            g.party,
+            start_s,
+            length_s,
+            g.cause.word()
+        ])?;
+    }
+    let mut sql = db.prepare_cached("INSERT INTO dtmf VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (position, d) in (0_i64..).zip(&call.dtmf) {
+        sql.execute(params![call_no, position, d.party, finite(d.at_s), d.digit])?;
+    }
+    let mut sql = db.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (position, e) in (0_i64..).zip(&call.events) {
+        sql.execute(params![call_no, position, e.at.micros(), e.what, e.detail])?;
+    }
+    Ok(())
+}
+
+fn put_stream(db: &Connection, s: &Stream, call_no: i64, position: i64) -> Result<()> {
+    db.prepare_cached(
+        "INSERT INTO streams (call_no, position, party, ssrc, source, destination, codec, payload_type, encrypted,
+            packets, lost, duplicates, reordered, jitter_ms, mos, started_at_us, ended_at_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        call_no,
+        position,
+        s.party,
+        s.ssrc,
+        s.source,
+        s.destination,
+        s.codec,
+        s.payload_type,
+        s.encrypted,
+        count(s.packets),
+        count(s.lost),
+        count(s.duplicates),
+        count(s.reordered),
+        finite(s.jitter_ms),
+        s.mos.and_then(finite),
+        s.started_at.micros(),
+        s.ended_at.micros(),
+    ])?;
+    Ok(())
+}
+
+fn put_files(db: &Connection, call: &CallRecord, call_no: i64) -> Result<()> {
+    let mut sql = db.prepare_cached(
+        "INSERT INTO files (call_no, position, kind, path, format, channels, sample_rate_hz, duration_s,
+            length_bytes, sha256) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    for (position, f) in (0_i64..).zip(&call.files) {
+        sql.execute(params![
+            call_no,
+            position,
+            f.kind,
+            f.path,
+            f.format,
+            f.channels,
+            f.sample_rate,
+            f.duration_s.and_then(finite),
+            count(f.bytes),
+            f.sha256,
+        ])?;
+    }
+    Ok(())
+}
+
+/// The number of a party in the dictionary, which learns it if need be; `None` for one of whom nothing is known.
+fn party_no(db: &Connection, p: &Party) -> Result<Option<i64>> {
+    let Some(search_text) = party::search_text(p) else {
+        return Ok(None);
+    };
+    let known = db
+        .prepare_cached("SELECT party_no FROM parties WHERE number IS ?1 AND uri IS ?2 AND name IS ?3")?
+        .query_row(params![p.number, p.uri, p.name], |r| r.get(0))
+        .optional()?;
+    if known.is_some() {
+        return Ok(known);
+    }
+    let mut sql =
+        db.prepare_cached("INSERT INTO parties (uri, number, name, search_text) VALUES (?1, ?2, ?3, ?4)")?;
+    sql.insert(params![p.uri, p.number, p.name, search_text])
+        .map(Some)
+}
+
+/// Caller and participant are often the same party: once is enough.
+fn put_party_call(db: &Connection, party_no: Option<i64>, order_at_us: i64, call_no: i64) -> Result<()> {
+    if party_no.is_some() {
+        db.prepare_cached("INSERT OR IGNORE INTO party_calls VALUES (?1, ?2, ?3)")?
+            .execute(params![party_no, order_at_us, call_no])?;
+    }
+    Ok(())
+}
+
+fn us(t: Option<CaptureTime>) -> Option<i64> {
+    t.map(CaptureTime::micros)
+}
+
+/// SQLite counts to 2^63 - 1: a counter beyond that (292 thousand years at a packet a microsecond) stays there.
+fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// What JSON prints as null is NULL here.
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x)
+}

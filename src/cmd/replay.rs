@@ -37,8 +37,9 @@ pub struct Args {
 /// When no file can be read, or the data folder cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = Config::load(args.config.as_deref())?;
-    let (files, unreadable) = open(&args.files)?;
+    // The data folder first: after a replay it is one, whatever became of the files.
     let mut pipeline = Pipeline::start(&args.data.data, &config)?;
+    let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);
     let bar = progress(bytes, args);

@@ -189,7 +189,11 @@ impl<'a> Message<'a> {
     pub fn method(&self) -> &[u8] {
         match self.start {
             Start::Request(m) => m,
-            Start::Response(..) => self.cseq().map_or(&[][..], |c| c.1),
+            Start::Response(..) => {
+                let v = self.header("cseq").unwrap_or_default();
+                let at = v.iter().position(u8::is_ascii_alphabetic).unwrap_or(v.len());
+                v.get(at..).unwrap_or_default()
+            }
         }
     }
 
@@ -227,10 +231,10 @@ fn compact(long: &str) -> Option<u8> {
     })
 }
 
-/// A decimal number of up to nine digits.
+/// A decimal number of up to ten digits: a CSeq goes to 2^31 − 1 (RFC 3261, 8.1.1.5).
 fn number(b: &[u8]) -> Option<usize> {
     let b = b.trim_ascii();
-    if b.is_empty() || b.len() > 9 || !b.iter().all(u8::is_ascii_digit) {
+    if b.is_empty() || b.len() > 10 || !b.iter().all(u8::is_ascii_digit) {
         return None;
     }
     Some(b.iter().fold(0, |n, c| n * 10 + usize::from(c - b'0')))
@@ -388,6 +392,16 @@ mod tests {
         assert_eq!(m.header("to").unwrap(), b"\"B\" <sip:b@h>");
         assert_eq!(m.cseq().unwrap(), (7, &b"INVITE"[..]));
         assert_eq!(m.body, b"body");
+    }
+
+    #[test]
+    fn the_largest_cseq_and_one_without_a_number() {
+        let cseq = |v: &str| format!("SIP/2.0 200 OK\r\ni: q\r\nCSeq: {v}\r\n\r\n");
+        let large = cseq("2147483647 INVITE");
+        let m = parse(large.as_bytes()).unwrap();
+        assert_eq!((m.cseq(), m.method()), (Some((2_147_483_647, &b"INVITE"[..])), &b"INVITE"[..]));
+        let odd = cseq("x9 BYE");
+        assert_eq!(parse(odd.as_bytes()).unwrap().cseq(), None);
     }
 
     #[test]

@@ -55,20 +55,14 @@ impl CaptureTime {
 impl Add<Duration> for CaptureTime {
     type Output = Self;
     fn add(self, d: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
 impl Sub<Duration> for CaptureTime {
     type Output = Self;
     fn sub(self, d: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -94,14 +88,8 @@ mod tests {
 
     #[test]
     fn prints_microseconds_even_when_they_are_zero() {
-        assert_eq!(
-            CaptureTime::from_parts(1_700_000_000, 0).to_string(),
-            "2023-11-14T22:13:20.000000Z"
-        );
-        assert_eq!(
-            CaptureTime::from_parts(1_700_000_000, 1_999).to_string(),
-            "2023-11-14T22:13:20.000001Z"
-        );
+        assert_eq!(CaptureTime::from_parts(1_700_000_000, 0).to_string(), "2023-11-14T22:13:20.000000Z");
+        assert_eq!(CaptureTime::from_parts(1_700_000_000, 1_999).to_string(), "2023-11-14T22:13:20.000001Z");
     }
 
     #[test]

@@ -273,10 +273,6 @@ impl CallRecord {
     #[must_use]
     pub fn order_time(&self) -> CaptureTime {
         let media = self.streams.iter().map(|s| s.started_at).min();
-        self.started_at
-            .or(media)
-            .or(self.answered_at)
-            .or(self.ended_at)
-            .unwrap_or_default()
+        self.started_at.or(media).or(self.answered_at).or(self.ended_at).unwrap_or_default()
     }
 }

@@ -1,7 +1,7 @@
 //! How a listing is answered: which table is walked, in one SQL statement.
 //!
 //! Measured at 1,000,000 calls (benches/ledger.rs, figures in docs/ledger.md): to look at the parties of a call costs
-//! about 2 µs, and so does the jump to a party's calls. So whichever is few leads:
+//! about 3 µs, and the jump to a party's calls is of that order. So whichever is few leads:
 //!
 //! 1. *By time*, when the time range holds at most [`FEW_CALLS`]: walk it and look at each call's parties.
 //! 2. *By party*, when at most [`FEW_PARTIES`] match the text: find them (by the trigram index, or by reading the
@@ -15,9 +15,9 @@ use crate::call::record::State;
 use crate::time::CaptureTime;
 use rusqlite::{Connection, Result, named_params};
 
-/// A time range of so many calls is walked: 5,000 × 2 µs = 10 ms.
+/// A time range of so many calls is walked: 5,000 × 3 µs = 15 ms.
 const FEW_CALLS: i64 = 5_000;
-/// So many parties are jumped to: 10,000 × 2 µs = 20 ms.
+/// So many parties are jumped to: 10,000 × 3 µs = 30 ms.
 const FEW_PARTIES: usize = 10_000;
 
 /// What a statement is bound to.

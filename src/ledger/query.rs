@@ -168,8 +168,8 @@ impl Reader {
     /// When the ledger cannot be read.
     pub fn short_id(&self, id: &str, least: usize) -> Result<String, LedgerError> {
         let neighbours = self.ids_of(
-            "SELECT max(id) FROM calls WHERE id < ?1 HAVING max(id) NOT NULL
-             UNION ALL SELECT min(id) FROM calls WHERE id > ?1 HAVING min(id) NOT NULL LIMIT ?2",
+            "SELECT * FROM (SELECT id FROM calls WHERE id < ?1 ORDER BY id DESC LIMIT 1)
+             UNION ALL SELECT * FROM (SELECT id FROM calls WHERE id > ?1 ORDER BY id LIMIT 1) LIMIT ?2",
             id,
         )?;
         let shared = |other: &String| id.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();

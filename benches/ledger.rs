@@ -24,19 +24,8 @@ const START_US: i64 = 1_767_225_600_000_000;
 const YEAR_US: i64 = 365 * 86_400 * 1_000_000;
 const EXTENSIONS: u64 = 5_000;
 const OUTSIDERS: u64 = 300_000;
-const FIRST: [&str; 8] = [
-    "Anna", "Björn", "Chloé", "David", "Émile", "Fatima", "Giorgos", "Hanna",
-];
-const LAST: [&str; 8] = [
-    "Müller",
-    "Smith",
-    "Dubois",
-    "Papadopoulos",
-    "Çelik",
-    "Garcia",
-    "Novák",
-    "Okafor",
-];
+const FIRST: [&str; 8] = ["Anna", "Björn", "Chloé", "David", "Émile", "Fatima", "Giorgos", "Hanna"];
+const LAST: [&str; 8] = ["Müller", "Smith", "Dubois", "Papadopoulos", "Çelik", "Garcia", "Novák", "Okafor"];
 
 /// SplitMix64: the same numbers on every machine.
 fn mix(n: u64) -> u64 {
@@ -48,17 +37,9 @@ fn mix(n: u64) -> u64 {
 
 fn inside(n: u64) -> Party {
     let n = n % EXTENSIONS;
-    let name = format!(
-        "{} {}",
-        FIRST[(mix(n) % 8) as usize],
-        LAST[(mix(n + 7) % 8) as usize]
-    );
+    let name = format!("{} {}", FIRST[(mix(n) % 8) as usize], LAST[(mix(n + 7) % 8) as usize]);
     let number = format!("{}", 20_000 + n);
-    Party {
-        uri: Some(format!("sip:{number}@pbx.example.com")),
-        number: Some(number),
-        name: Some(name),
-    }
+    Party { uri: Some(format!("sip:{number}@pbx.example.com")), number: Some(number), name: Some(name) }
 }
 
 fn outside(n: u64) -> Party {
@@ -130,23 +111,16 @@ fn call(n: u64, of: u64) -> CallRecord {
 }
 
 fn batch(from: u64, to: u64, of: u64) -> Vec<Sealed> {
-    (from..to.min(of))
-        .filter_map(|n| Sealed::without_files(call(n, of)))
-        .collect()
+    (from..to.min(of)).filter_map(|n| Sealed::without_files(call(n, of))).collect()
 }
 
 fn calls() -> u64 {
-    std::env::var("EARWITNESS_BENCH_CALLS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000)
+    std::env::var("EARWITNESS_BENCH_CALLS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_000_000)
 }
 
 fn generated() -> PathBuf {
     let n = calls();
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("target/bench-ledger")
-        .join(n.to_string());
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench-ledger").join(n.to_string());
     if dir.join("complete").exists() {
         return dir;
     }
@@ -161,10 +135,7 @@ fn generated() -> PathBuf {
         longest = longest.max(one.elapsed());
     }
     drop(ledger);
-    let (took, bytes) = (
-        begin.elapsed(),
-        std::fs::metadata(dir.join(FILE_NAME)).unwrap().len(),
-    );
+    let (took, bytes) = (begin.elapsed(), std::fs::metadata(dir.join(FILE_NAME)).unwrap().len());
     let rate = n as f64 / took.as_secs_f64();
     eprintln!(
         "{n} calls in {took:.1?}: {rate:.0} a second, longest batch of 500 {longest:.1?}, {bytes} bytes"
@@ -197,11 +168,7 @@ fn commits(c: &mut Criterion) {
 fn queries(c: &mut Criterion) {
     let dir = generated();
     let n = calls();
-    let since = |days: i64| {
-        Some(CaptureTime::from_micros(
-            START_US + YEAR_US - days * 86_400_000_000,
-        ))
-    };
+    let since = |days: i64| Some(CaptureTime::from_micros(START_US + YEAR_US - days * 86_400_000_000));
     let (insider, outsider) = (call(n - 1, n).callee, call(n - 1, n).caller);
     let (insider, outsider) = (insider.number.unwrap(), outsider.number.unwrap());
     let tail = outsider.get(5..).unwrap();
@@ -220,16 +187,8 @@ fn queries(c: &mut Criterion) {
         ("an hour, everybody", 0, "example"),
         ("a day, a first name", 1, "björn"),
     ] {
-        let at = if days == 0 {
-            since(0).map(|t| t - Duration::from_secs(3600))
-        } else {
-            since(days)
-        };
-        let filter = Filter {
-            since: at,
-            party: Some(party.into()),
-            ..Filter::default()
-        };
+        let at = if days == 0 { since(0).map(|t| t - Duration::from_secs(3600)) } else { since(days) };
+        let filter = Filter { since: at, party: Some(party.into()), ..Filter::default() };
         // As the command does it: open, ask, print every call.
         let ask = || {
             let reader = Reader::open(&dir).unwrap();
@@ -246,21 +205,13 @@ fn queries(c: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| black_box(ask())));
     }
     // The worst case that is known (src/ledger/plan.rs): the time to the first call, both sides being many.
-    let filter = Filter {
-        since: since(366),
-        party: Some("carrier".into()),
-        ..Filter::default()
-    };
+    let filter = Filter { since: since(366), party: Some("carrier".into()), ..Filter::default() };
     group.bench_function("the year, a text of 300,000 parties, first 100 calls", |b| {
         b.iter(|| {
             let mut left = 100;
             let mut each = |_| {
                 left -= 1;
-                if left == 0 {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             Reader::open(&dir).unwrap().calls(&filter, &mut each).unwrap();
         });

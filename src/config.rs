@@ -85,10 +85,7 @@ impl Config {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        let read = |source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
         let text = std::fs::read_to_string(path).map_err(read)?;
         toml::from_str(&text).map_err(|e| bad(path, &text, &e))
     }
@@ -160,12 +157,7 @@ fn bad(path: &Path, text: &str, e: &toml::de::Error) -> ConfigError {
         .replace('\n', ", ")
         .replace("unknown field", "no such key as")
         .replace("expected i64", "expected an integer");
-    ConfigError::Bad {
-        path: path.to_owned(),
-        line: line + 1,
-        key,
-        what,
-    }
+    ConfigError::Bad { path: path.to_owned(), line: line + 1, key, what }
 }
 
 fn seconds<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
@@ -178,9 +170,7 @@ fn seconds<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 fn workers<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
     match i64::deserialize(d)?.try_into() {
         Ok(n @ 0..=MOST_WORKERS) => Ok(n),
-        _ => Err(D::Error::custom(format!(
-            "must be 0 (one a core) to {MOST_WORKERS}"
-        ))),
+        _ => Err(D::Error::custom(format!("must be 0 (one a core) to {MOST_WORKERS}"))),
     }
 }
 
@@ -197,18 +187,12 @@ fn check_name(name: &str) -> Result<(), String> {
     let mut rest = name;
     let mut has_id = false;
     while let Some(at) = rest.find(['{', '}']) {
-        let token = rest
-            .get(at..)
-            .and_then(|r| r.strip_prefix('{'))
-            .and_then(|r| r.split_once('}'));
+        let token = rest.get(at..).and_then(|r| r.strip_prefix('{')).and_then(|r| r.split_once('}'));
         let Some((token, after)) = token else {
             return Err("has a { or } that is not part of a {token}".into());
         };
         if !NAME_TOKENS.contains(&token) {
-            return Err(format!(
-                "has no such token as {{{token}}}; there are {}",
-                NAME_TOKENS.join(", ")
-            ));
+            return Err(format!("has no such token as {{{token}}}; there are {}", NAME_TOKENS.join(", ")));
         }
         has_id |= token == "id";
         rest = after;
@@ -264,43 +248,19 @@ mod tests {
                 ", line 3, key `media_timout_s`: no such key as `media_timout_s`",
                 "media_timeout_s",
             ),
-            (
-                "workers = 1\nmedia_timeout_s = \"5\"\n",
-                ", line 2, key `media_timeout_s`: ",
-                "integer",
-            ),
-            (
-                "# é\nhold_timeout_s = 0",
-                ", line 2, key `hold_timeout_s`: must be 1 to 604800",
-                "",
-            ),
+            ("workers = 1\nmedia_timeout_s = \"5\"\n", ", line 2, key `media_timeout_s`: ", "integer"),
+            ("# é\nhold_timeout_s = 0", ", line 2, key `hold_timeout_s`: must be 1 to 604800", ""),
             ("workers = -1", ", line 1, key `workers`: must be 0", ""),
-            (
-                "workers = 1\nworkers = 2",
-                ", line 2, key `workers`: duplicate key",
-                "",
-            ),
+            ("workers = 1\nworkers = 2", ", line 2, key `workers`: duplicate key", ""),
             ("this is not TOML", ", line 1: ", ""),
             ("[capture]\nring = 1", ", line 1: no such key as `capture`", ""),
-            (
-                "recording_name = \"{year}\"",
-                ", line 1, key `recording_name`: must hold {id}",
-                "",
-            ),
+            ("recording_name = \"{year}\"", ", line 1, key `recording_name`: must hold {id}", ""),
         ] {
             let error = load(text).unwrap_err();
-            assert!(
-                error.starts_with(start) && error.contains(part),
-                "{text:?}: {error}"
-            );
+            assert!(error.starts_with(start) && error.contains(part), "{text:?}: {error}");
         }
-        let missing = Config::load(Some(Path::new("/no/such.toml")))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            missing.starts_with("cannot read the configuration /no/such.toml: "),
-            "{missing}"
-        );
+        let missing = Config::load(Some(Path::new("/no/such.toml"))).unwrap_err().to_string();
+        assert!(missing.starts_with("cannot read the configuration /no/such.toml: "), "{missing}");
     }
 
     #[test]

@@ -33,7 +33,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum PipelineError {
     /// The spool cannot be written.
-    #[error("cannot write the spool {path}: {error}; make room or choose another --data. What was captured so far stays there and is sealed at the next start")]
+    #[error(
+        "cannot write the spool {path}: {error}; make room or choose another --data. What was captured so far stays there and is sealed at the next start"
+    )]
     Spool {
         /// Its folder.
         path: PathBuf,
@@ -210,7 +212,13 @@ impl Pipeline {
             hold: Duration::from_secs(config.hold_timeout_s),
             setup: Duration::from_secs(config.setup_timeout_s),
         };
-        Ok(Self { listener: Listener::new(patience), router: Router { lanes, empty }, shared, threads, frames: 0 })
+        Ok(Self {
+            listener: Listener::new(patience),
+            router: Router { lanes, empty },
+            shared,
+            threads,
+            frames: 0,
+        })
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
@@ -369,7 +377,12 @@ fn keep_ledger(mut ledger: Ledger, ended: &Receiver<Ended>, shared: &Shared, dat
     }
 }
 
-fn write_down(ledger: &mut Ledger, ended: &[Ended], shared: &Shared, data: &Path) -> Result<(), PipelineError> {
+fn write_down(
+    ledger: &mut Ledger,
+    ended: &[Ended],
+    shared: &Shared,
+    data: &Path,
+) -> Result<(), PipelineError> {
     let mut sealed = Vec::new();
     let mut outgrown = Vec::new();
     for e in ended {

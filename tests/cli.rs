@@ -71,33 +71,16 @@ fn call(id: &str, start_s: f64) -> CallRecord {
         end: Some(End::Bye),
         carried: None,
         streams: vec![stream("caller"), stream("callee")],
-        gaps: vec![Gap {
-            party: Some("caller".into()),
-            start_s: 3.2,
-            length_s: 0.04,
-            cause: Cause::Network,
-        }],
-        dtmf: vec![Dtmf {
-            party: Some("caller".into()),
-            at_s: 5.1,
-            digit: "5".into(),
-        }],
-        events: vec![Event {
-            at: at(start_s + 5.0),
-            what: "hold".into(),
-            detail: "by the callee".into(),
-        }],
+        gaps: vec![Gap { party: Some("caller".into()), start_s: 3.2, length_s: 0.04, cause: Cause::Network }],
+        dtmf: vec![Dtmf { party: Some("caller".into()), at_s: 5.1, digit: "5".into() }],
+        events: vec![Event { at: at(start_s + 5.0), what: "hold".into(), detail: "by the callee".into() }],
         files: vec![],
     }
 }
 
 fn carried(id: &str, start_s: f64) -> CallRecord {
     let evidence = vec!["ICMP port unreachable".into()];
-    let carried = Some(Carried {
-        primary: "10.0.0.5:5060".into(),
-        lost_at: at(start_s + 1.0),
-        evidence,
-    });
+    let carried = Some(Carried { primary: "10.0.0.5:5060".into(), lost_at: at(start_s + 1.0), evidence });
     CallRecord {
         kind: Kind::Siprec,
         carried,
@@ -110,15 +93,8 @@ fn carried(id: &str, start_s: f64) -> CallRecord {
 /// Three calls over two days.
 fn data() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let calls = vec![
-        call(ID, 0.0),
-        carried("1a2b3c4dffffffff", 60.0),
-        call("99", 86_400.0),
-    ];
-    let sealed: Vec<Sealed> = calls
-        .into_iter()
-        .map(|c| Sealed::without_files(c).unwrap())
-        .collect();
+    let calls = vec![call(ID, 0.0), carried("1a2b3c4dffffffff", 60.0), call("99", 86_400.0)];
+    let sealed: Vec<Sealed> = calls.into_iter().map(|c| Sealed::without_files(c).unwrap()).collect();
     Ledger::open(dir.path()).unwrap().commit(&sealed).unwrap();
     dir
 }
@@ -153,21 +129,14 @@ struct Ran {
 
 impl Ran {
     fn lines(&self) -> Vec<Value> {
-        self.out
-            .lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect()
+        self.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
 
     /// A failure by the contract: exit 1, nothing on stdout, one line on stderr.
     fn fails_with(&self, part: &str) {
         assert_eq!(self.exit, 1, "{}", self.err);
         assert_eq!(self.err.lines().count(), 1, "{}", self.err);
-        assert!(
-            self.err.starts_with("earwitness: ") && self.err.contains(part),
-            "{}",
-            self.err
-        );
+        assert!(self.err.starts_with("earwitness: ") && self.err.contains(part), "{}", self.err);
     }
 }
 
@@ -188,10 +157,7 @@ fn run(dir: &Path, args: &[&str]) -> Ran {
 
 fn ids(ran: &Ran) -> Vec<String> {
     assert_eq!((ran.exit, ran.err.as_str()), (0, ""));
-    ran.lines()
-        .iter()
-        .map(|l| l["id"].as_str().unwrap().to_owned())
-        .collect()
+    ran.lines().iter().map(|l| l["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -221,10 +187,7 @@ fn calls_json_is_one_object_a_line_and_nothing_else() {
     let first = &ran.lines()[0];
     assert_eq!(first["started_at"], "2026-11-22T10:11:12.345678Z");
     assert_eq!(first["carried"], Value::Null);
-    assert!(
-        first.as_object().unwrap().contains_key("carried"),
-        "absent is null, never left out"
-    );
+    assert!(first.as_object().unwrap().contains_key("carried"), "absent is null, never left out");
     assert_eq!(*first, serde_json::to_value(call(ID, 0.0)).unwrap());
 }
 
@@ -233,19 +196,10 @@ fn calls_are_narrowed_by_time_party_state_and_carried() {
     let dir = data();
     let found = |args: &[&str]| ids(&run(dir.path(), &[&["calls", "--json"], args].concat()));
     assert_eq!(found(&["--since", "2026-11-23"]), ["99"]);
-    assert_eq!(
-        found(&["--since", "2026-11-22", "--until", "2026-11-23"]).len(),
-        2
-    );
+    assert_eq!(found(&["--since", "2026-11-22", "--until", "2026-11-23"]).len(), 2);
     assert_eq!(found(&["--until", "2026-11-22 10:12"]), [ID]);
     assert_eq!(
-        found(&[
-            "--since",
-            "2026-11-22T10:11:12.345679Z",
-            "--until",
-            "2026-11-22T10:12:12.345679Z"
-        ])
-        .len(),
+        found(&["--since", "2026-11-22T10:11:12.345679Z", "--until", "2026-11-22T10:12:12.345679Z"]).len(),
         1
     );
     assert_eq!(found(&["--party", "+49 (30) 123-456"]).len(), 3);
@@ -253,15 +207,8 @@ fn calls_are_narrowed_by_time_party_state_and_carried() {
     assert!(found(&["--party", "nobody"]).is_empty());
     assert!(found(&["--state", "active"]).is_empty());
     assert_eq!(found(&["--carried"]), ["1a2b3c4dffffffff"]);
-    assert_eq!(
-        run(dir.path(), &["calls", "--party", "nobody"]).out,
-        "no call matches\n"
-    );
-    for wrong in [
-        &["--since", "tomorrow"],
-        &["--state", "asleep"],
-        &["--colour", "red"],
-    ] {
+    assert_eq!(run(dir.path(), &["calls", "--party", "nobody"]).out, "no call matches\n");
+    for wrong in [&["--since", "tomorrow"], &["--state", "asleep"], &["--colour", "red"]] {
         let ran = run(dir.path(), &[&["calls"], wrong.as_slice()].concat());
         assert_eq!((ran.exit, ran.out.as_str()), (2, ""), "{wrong:?}");
         assert!(!ran.err.is_empty());
@@ -292,8 +239,7 @@ fn show_tells_everything_of_a_call_in_eighty_columns() {
     assert!(!ran.out.contains('\u{1b}'));
     let ran = run(dir.path(), &["show", "1a2b3c4dffffffff@host"]);
     assert!(
-        ran.out
-            .contains("carried on after the primary 10.0.0.5:5060 was lost at 2026-11-22T10:12:13"),
+        ran.out.contains("carried on after the primary 10.0.0.5:5060 was lost at 2026-11-22T10:12:13"),
         "{}",
         ran.out
     );
@@ -324,20 +270,11 @@ fn export_copies_what_the_extension_says() {
             .fails_with("this build of earwitness cannot write");
     }
     for unknown in ["call.mp3", "call"] {
-        assert_eq!(
-            run(dir.path(), &["export", ID, "--to", &path(unknown)]).exit,
-            2,
-            "{unknown}"
-        );
+        assert_eq!(run(dir.path(), &["export", ID, "--to", &path(unknown)]).exit, 2, "{unknown}");
     }
     run(dir.path(), &["export", "99", "--to", &path("none.wav")]).fails_with("has no audio to export");
     run(dir.path(), &["export", ID, "--to", &path("no/such/folder/x.wav")]).fails_with("cannot write");
-    let mut names: Vec<_> = to
-        .path()
-        .read_dir()
-        .unwrap()
-        .map(|e| e.unwrap().file_name())
-        .collect();
+    let mut names: Vec<_> = to.path().read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["call.WAV", "call.pcap"], "nothing half-written stays");
 }
@@ -361,20 +298,13 @@ fn verify_holds_every_file_against_the_ledger() {
         (ran.exit, ran.out.as_str(), ran.err.as_str()),
         (0, "3 calls, 2 files: all as the ledger says\n", "")
     );
-    assert_eq!(
-        run(dir.path(), &["verify", ID, "99@host"]).out,
-        "2 calls, 2 files: all as the ledger says\n"
-    );
+    assert_eq!(run(dir.path(), &["verify", ID, "99@host"]).out, "2 calls, 2 files: all as the ledger says\n");
 
     let folder = dir.path().join("recordings/2026");
     std::fs::write(folder.join("stranger.wav"), "?").unwrap();
     let ran = run(dir.path(), &["verify"]);
     assert_eq!(ran.exit, 0);
-    assert!(
-        ran.err.contains("warning: recordings/2026/stranger.wav: no call"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("warning: recordings/2026/stranger.wav: no call"), "{}", ran.err);
     assert_eq!(run(dir.path(), &["verify", ID]).err, "");
 
     std::fs::write(folder.join("a.wav"), [7; 299_999]).unwrap();
@@ -382,26 +312,15 @@ fn verify_holds_every_file_against_the_ledger() {
     let ran = run(dir.path(), &["verify", ID]);
     ran.fails_with("1 of 1 calls are not what was sealed");
     assert!(
-        ran.out
-            .contains("recordings/2026/a.wav has 299999 bytes, the ledger says 300000\n"),
+        ran.out.contains("recordings/2026/a.wav has 299999 bytes, the ledger says 300000\n"),
         "{}",
         ran.out
     );
-    assert!(
-        ran.out.contains("recordings/2026/a.pcap is missing\n"),
-        "{}",
-        ran.out
-    );
+    assert!(ran.out.contains("recordings/2026/a.pcap is missing\n"), "{}", ran.out);
     let ran = run(dir.path(), &["verify", "--json"]);
     let lines = ran.lines();
     assert_eq!((ran.exit, lines.len()), (1, 3));
-    assert_eq!(
-        (
-            lines[0]["ok"].as_bool(),
-            lines[0]["problems"].as_array().unwrap().len()
-        ),
-        (Some(false), 2)
-    );
+    assert_eq!((lines[0]["ok"].as_bool(), lines[0]["problems"].as_array().unwrap().len()), (Some(false), 2));
     assert_eq!(lines[1]["ok"], true);
     assert_eq!(run(dir.path(), &["verify", "99"]).exit, 0);
 }
@@ -413,18 +332,14 @@ fn verify_goes_through_more_calls_than_it_takes_at_a_time() {
     let calls = (0..1600).map(|n| call(&format!("{n:05}"), f64::from((n - 700_i32).max(0))));
     let sealed: Vec<Sealed> = calls.filter_map(Sealed::without_files).collect();
     Ledger::open(dir.path()).unwrap().commit(&sealed).unwrap();
-    assert_eq!(
-        run(dir.path(), &["verify"]).out,
-        "1600 calls, 0 files: all as the ledger says\n"
-    );
+    assert_eq!(run(dir.path(), &["verify"]).out, "1600 calls, 0 files: all as the ledger says\n");
 }
 
 #[test]
 fn a_path_out_of_the_data_folder_is_not_followed() {
     let dir = data_with_files();
     let db = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
-    db.execute_batch("UPDATE files SET path = '/etc/passwd' WHERE kind = 'audio'")
-        .unwrap();
+    db.execute_batch("UPDATE files SET path = '/etc/passwd' WHERE kind = 'audio'").unwrap();
     let to = dir.path().join("x.wav");
     run(dir.path(), &["export", ID, "--to", to.to_str().unwrap()]).fails_with("outside the data folder");
     run(dir.path(), &["verify", ID]).fails_with("1 of 1");
@@ -440,15 +355,9 @@ fn config_prints_what_it_can_load_again() {
     assert!(printed.out.contains("\nmedia_timeout_s = 30\n") && printed.out.contains("\nworkers = 0\n"));
     std::fs::write(&file, &printed.out).unwrap();
     assert_eq!(run(dir.path(), &["config", "--config", name]).out, printed.out);
-    assert_eq!(
-        run(dir.path(), &["config", "--config", name, "--check"]).out,
-        "ok\n"
-    );
+    assert_eq!(run(dir.path(), &["config", "--config", name, "--check"]).out, "ok\n");
     std::fs::write(&file, "\nmedia_timeout = 30\n").unwrap();
-    for check in [
-        &["config", "--config", name][..],
-        &["config", "--check", "--config", name],
-    ] {
+    for check in [&["config", "--config", name][..], &["config", "--check", "--config", name]] {
         run(dir.path(), check).fails_with("earwitness.toml, line 2, key `media_timeout`: ");
     }
     run(dir.path(), &["config", "--config", "/no/such"]).fails_with("cannot read the configuration /no/such");
@@ -458,12 +367,7 @@ fn config_prints_what_it_can_load_again() {
 fn what_is_missing_is_said_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let none = dir.path().join("none");
-    for verb in [
-        &["calls"][..],
-        &["show", "x"],
-        &["export", "x", "--to", "x.wav"],
-        &["verify"],
-    ] {
+    for verb in [&["calls"][..], &["show", "x"], &["export", "x", "--to", "x.wav"], &["verify"]] {
         let ran = run(&none, verb);
         ran.fails_with("there is no data folder");
         assert!(ran.err.contains("--data"));
@@ -476,23 +380,12 @@ fn what_is_missing_is_said_in_one_line() {
 #[test]
 fn help_is_no_failure_and_wrong_usage_is_2() {
     let dir = tempfile::tempdir().unwrap();
-    for help in [
-        &["--help"][..],
-        &["calls", "--help"],
-        &["--version"],
-        &["help", "show"],
-    ] {
+    for help in [&["--help"][..], &["calls", "--help"], &["--version"], &["help", "show"]] {
         let ran = run(dir.path(), help);
         assert_eq!((ran.exit, ran.err.as_str()), (0, ""), "{help:?}");
         assert!(!ran.out.is_empty());
     }
-    for wrong in [
-        &[][..],
-        &["dance"],
-        &["show"],
-        &["export", "x"],
-        &["calls", "--json=1"],
-    ] {
+    for wrong in [&[][..], &["dance"], &["show"], &["export", "x"], &["calls", "--json=1"]] {
         assert_eq!(run(dir.path(), wrong).exit, 2, "{wrong:?}");
     }
 }
@@ -501,9 +394,8 @@ fn help_is_no_failure_and_wrong_usage_is_2() {
 fn a_reader_that_goes_away_is_no_failure() {
     let dir = tempfile::tempdir().unwrap();
     // More than a pipe holds.
-    let sealed: Vec<Sealed> = (0..300)
-        .filter_map(|n| Sealed::without_files(call(&format!("{n:05}"), 0.0)))
-        .collect();
+    let sealed: Vec<Sealed> =
+        (0..300).filter_map(|n| Sealed::without_files(call(&format!("{n:05}"), 0.0))).collect();
     Ledger::open(dir.path()).unwrap().commit(&sealed).unwrap();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("earwitness"))
         .args(["calls", "--json", "--data"])
@@ -514,8 +406,5 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }

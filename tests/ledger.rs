@@ -46,10 +46,7 @@ fn call(id: &str, at_us: i64, caller: Party, callee: Party) -> CallRecord {
 
 fn ledger(calls: Vec<CallRecord>) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let sealed: Vec<Sealed> = calls
-        .into_iter()
-        .map(|c| Sealed::without_files(c).unwrap())
-        .collect();
+    let sealed: Vec<Sealed> = calls.into_iter().map(|c| Sealed::without_files(c).unwrap()).collect();
     Ledger::open(dir.path()).unwrap().commit(&sealed).unwrap();
     dir
 }
@@ -65,10 +62,7 @@ fn ids(reader: &Reader, filter: &Filter) -> Vec<String> {
 }
 
 fn by_party(text: &str) -> Filter {
-    Filter {
-        party: Some(text.into()),
-        ..Filter::default()
-    }
+    Filter { party: Some(text.into()), ..Filter::default() }
 }
 
 #[test]
@@ -93,22 +87,12 @@ fn calls_come_in_order_of_start_then_of_id() {
 
 #[test]
 fn since_is_included_and_until_is_not() {
-    let dir = ledger(
-        (10..14)
-            .map(|t| call(&format!("at{t}"), t, Party::default(), Party::default()))
-            .collect(),
-    );
+    let dir =
+        ledger((10..14).map(|t| call(&format!("at{t}"), t, Party::default(), Party::default())).collect());
     let reader = Reader::open(dir.path()).unwrap();
     let between = |since: i64, until: i64| {
         let (since, until) = (Some(CaptureTime(since)), Some(CaptureTime(until)));
-        ids(
-            &reader,
-            &Filter {
-                since,
-                until,
-                ..Filter::default()
-            },
-        )
+        ids(&reader, &Filter { since, until, ..Filter::default() })
     };
     assert_eq!(between(11_000, 13_000), ["at11", "at12"]);
     assert_eq!(between(11_001, 13_001), ["at12", "at13"]);
@@ -164,63 +148,19 @@ fn state_and_carried_narrow_a_listing() {
     let mut active = call("up", 1, party("100", ""), Party::default());
     (active.state, active.end) = (State::Active, None);
     let mut carried = call("carried", 2, party("100", ""), Party::default());
-    carried.carried = Some(Carried {
-        primary: "10.0.0.5:5060".into(),
-        lost_at: CaptureTime(5),
-        evidence: vec![],
-    });
-    let dir = ledger(vec![
-        active,
-        carried,
-        call("plain", 3, party("100", ""), Party::default()),
-    ]);
+    carried.carried =
+        Some(Carried { primary: "10.0.0.5:5060".into(), lost_at: CaptureTime(5), evidence: vec![] });
+    let dir = ledger(vec![active, carried, call("plain", 3, party("100", ""), Party::default())]);
     let reader = Reader::open(dir.path()).unwrap();
     for party in [None, Some("100".to_owned()), Some("1".to_owned())] {
-        let base = Filter {
-            party,
-            ..Filter::default()
-        };
+        let base = Filter { party, ..Filter::default() };
+        assert_eq!(ids(&reader, &Filter { state: Some(State::Active), ..base.clone() }), ["up"]);
         assert_eq!(
-            ids(
-                &reader,
-                &Filter {
-                    state: Some(State::Active),
-                    ..base.clone()
-                }
-            ),
-            ["up"]
-        );
-        assert_eq!(
-            ids(
-                &reader,
-                &Filter {
-                    state: Some(State::Completed),
-                    ..base.clone()
-                }
-            ),
+            ids(&reader, &Filter { state: Some(State::Completed), ..base.clone() }),
             ["carried", "plain"]
         );
-        assert_eq!(
-            ids(
-                &reader,
-                &Filter {
-                    carried: true,
-                    ..base.clone()
-                }
-            ),
-            ["carried"]
-        );
-        assert!(
-            ids(
-                &reader,
-                &Filter {
-                    carried: true,
-                    state: Some(State::Active),
-                    ..base
-                }
-            )
-            .is_empty()
-        );
+        assert_eq!(ids(&reader, &Filter { carried: true, ..base.clone() }), ["carried"]);
+        assert!(ids(&reader, &Filter { carried: true, state: Some(State::Active), ..base }).is_empty());
     }
 }
 
@@ -231,12 +171,8 @@ fn a_call_is_found_by_id_by_its_start_and_by_call_id() {
     other.call_ids.push("shared@host".into());
     let mut first = call("1a2b0000", 1, nobody(), nobody());
     first.call_ids.push("shared@host".into());
-    let dir = ledger(vec![
-        first,
-        other,
-        call("1a", 3, nobody(), nobody()),
-        call("ñandú", 4, nobody(), nobody()),
-    ]);
+    let dir =
+        ledger(vec![first, other, call("1a", 3, nobody(), nobody()), call("ñandú", 4, nobody(), nobody())]);
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(reader.find("1a2b0000").unwrap().id, "1a2b0000");
     assert_eq!(reader.find("1a2bf").unwrap().id, "1a2bffff");
@@ -244,54 +180,31 @@ fn a_call_is_found_by_id_by_its_start_and_by_call_id() {
     assert_eq!(reader.find("1a2bffff@host").unwrap().id, "1a2bffff");
     assert_eq!(reader.find("ñ").unwrap().id, "ñandú");
     let error = reader.find("1a2b").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "\"1a2b\" is the start of 2 calls: give more of one of 1a2b0000, 1a2bffff"
-    );
+    assert_eq!(error.to_string(), "\"1a2b\" is the start of 2 calls: give more of one of 1a2b0000, 1a2bffff");
     let error = reader.find("shared@host").unwrap_err();
-    assert!(
-        error.to_string().contains("the SIP Call-ID of 2 calls"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("the SIP Call-ID of 2 calls"), "{error}");
     let error = reader.find("1a2b01").unwrap_err();
-    assert!(
-        error.to_string().ends_with("those that start alike: 1a2b0000"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("those that start alike: 1a2b0000"), "{error}");
     for unknown in ["", "zzz", "%", "1A2B0000"] {
-        assert!(
-            matches!(reader.find(unknown), Err(LedgerError::NotFound { .. })),
-            "{unknown:?}"
-        );
+        assert!(matches!(reader.find(unknown), Err(LedgerError::NotFound { .. })), "{unknown:?}");
     }
     assert_eq!(reader.short_id("1a2b0000", 4).unwrap(), "1a2b0");
     assert_eq!(reader.short_id("1a2b0000", 6).unwrap(), "1a2b00");
     assert_eq!(reader.short_id("ñandú", 2).unwrap(), "ña");
-    let found = reader
-        .by_call_ids(&["shared@host".into(), "1a2b0000@host".into(), "none".into()])
-        .unwrap();
-    assert_eq!(
-        found.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(),
-        ["1a2b0000", "1a2bffff"]
-    );
+    let found = reader.by_call_ids(&["shared@host".into(), "1a2b0000@host".into(), "none".into()]).unwrap();
+    assert_eq!(found.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["1a2b0000", "1a2bffff"]);
 }
 
 #[test]
 fn committing_twice_gives_each_call_once() {
     let calls = || vec![call("a", 1, party("100", "A"), party("200", "B"))];
     let dir = ledger(calls());
-    let sealed: Vec<Sealed> = calls()
-        .into_iter()
-        .map(|c| Sealed::without_files(c).unwrap())
-        .collect();
+    let sealed: Vec<Sealed> = calls().into_iter().map(|c| Sealed::without_files(c).unwrap()).collect();
     Ledger::open(dir.path()).unwrap().commit(&sealed).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(ids(&reader, &by_party("100")), ["a"]);
     let again = reader.get("a").unwrap().unwrap();
-    assert_eq!(
-        serde_json::to_string(&again).unwrap(),
-        serde_json::to_string(&calls()[0]).unwrap()
-    );
+    assert_eq!(serde_json::to_string(&again).unwrap(), serde_json::to_string(&calls()[0]).unwrap());
 }
 
 #[test]
@@ -308,54 +221,33 @@ fn one_recorder_at_a_time() {
 fn what_is_not_a_ledger_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("missing");
-    assert!(matches!(
-        Reader::open(&missing),
-        Err(LedgerError::NoFolder { .. })
-    ));
-    assert!(matches!(
-        Reader::open(dir.path()),
-        Err(LedgerError::NoLedger { .. })
-    ));
+    assert!(matches!(Reader::open(&missing), Err(LedgerError::NoFolder { .. })));
+    assert!(matches!(Reader::open(dir.path()), Err(LedgerError::NoLedger { .. })));
     let file = dir.path().join(FILE_NAME);
     std::fs::write(&file, "").unwrap();
     assert!(
         matches!(Reader::open(dir.path()), Err(LedgerError::NoLedger { .. })),
         "killed before the first commit"
     );
-    std::fs::write(
-        &file,
-        "this is not a database, though it is long enough to have been one".repeat(50),
-    )
-    .unwrap();
-    for error in [
-        Reader::open(dir.path()).unwrap_err(),
-        Ledger::open(dir.path()).unwrap_err(),
-    ] {
+    std::fs::write(&file, "this is not a database, though it is long enough to have been one".repeat(50))
+        .unwrap();
+    for error in [Reader::open(dir.path()).unwrap_err(), Ledger::open(dir.path()).unwrap_err()] {
         assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
         assert!(!error.to_string().contains('\n'), "{error}");
     }
-    assert!(
-        matches!(Ledger::open(&file), Err(LedgerError::Folder { .. })),
-        "a file is not a folder"
-    );
+    assert!(matches!(Ledger::open(&file), Err(LedgerError::Folder { .. })), "a file is not a folder");
 }
 
 #[test]
 fn a_torn_ledger_is_an_error_and_not_a_crash() {
-    let dir = ledger(
-        (0..500)
-            .map(|i| call(&format!("{i:04}"), i, party("100", ""), party("200", "")))
-            .collect(),
-    );
+    let dir =
+        ledger((0..500).map(|i| call(&format!("{i:04}"), i, party("100", ""), party("200", ""))).collect());
     let file = dir.path().join(FILE_NAME);
     let bytes = std::fs::read(&file).unwrap();
     for keep in [bytes.len() / 2, 5000, 100] {
         std::fs::write(&file, &bytes[..keep]).unwrap();
         let read = Reader::open(dir.path())
             .and_then(|r| r.calls(&Filter::default(), &mut |_| ControlFlow::Continue(())));
-        assert!(
-            matches!(read, Err(LedgerError::Damaged { .. })),
-            "{keep}: {read:?}"
-        );
+        assert!(matches!(read, Err(LedgerError::Damaged { .. })), "{keep}: {read:?}");
     }
 }

@@ -36,11 +36,7 @@ impl<W: Write> Pcap<W> {
         for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1] {
             out.write_all(&word.to_le_bytes())?;
         }
-        Ok(Self {
-            out,
-            vlan,
-            record: Vec::with_capacity(2048),
-        })
+        Ok(Self { out, vlan, record: Vec::with_capacity(2048) })
     }
 
     /// Writes one datagram; `payload` appends what it carries.
@@ -50,11 +46,7 @@ impl<W: Write> Pcap<W> {
         r.extend_from_slice(&((d.at_us / 1_000_000) as u32).to_le_bytes());
         r.extend_from_slice(&((d.at_us % 1_000_000) as u32).to_le_bytes());
         r.extend_from_slice(&[0; 8]);
-        let macs = if d.source.ip() < d.destination.ip() {
-            [2, 1]
-        } else {
-            [1, 2]
-        };
+        let macs = if d.source.ip() < d.destination.ip() { [2, 1] } else { [1, 2] };
         for last in macs {
             r.extend_from_slice(&[2, 0, 0, 0, 0, last]);
         }

@@ -100,39 +100,15 @@ impl Options {
         let percents = [self.loss, self.reorder, self.dup];
         let rules = [
             ((1..=MAX_CALLS).contains(&self.calls), "calls must be 1 to 20000"),
-            (
-                (1..=1_000_000).contains(&self.seconds),
-                "seconds must be 1 to 1000000",
-            ),
-            (
-                percents.iter().all(|p| (0.0..=30.0).contains(p)),
-                "loss, reorder and dup are percent, 0 to 30",
-            ),
-            (
-                (0.0..15.0).contains(&self.jitter_ms),
-                "jitter must be below 15 ms",
-            ),
-            (
-                (0.0..=100_000.0).contains(&self.ramp_s),
-                "ramp must be 0 to 100000 s",
-            ),
-            (
-                (0..=4_000_000_000).contains(&self.start),
-                "start must be 0 to 4000000000 s since 1970",
-            ),
-            (
-                self.drift_ppm.unsigned_abs() <= 10_000,
-                "drift must be within 10000 ppm",
-            ),
-            (
-                self.vlan.is_none_or(|v| (1..=4094).contains(&v)),
-                "vlan must be 1 to 4094",
-            ),
+            ((1..=1_000_000).contains(&self.seconds), "seconds must be 1 to 1000000"),
+            (percents.iter().all(|p| (0.0..=30.0).contains(p)), "loss, reorder and dup are percent, 0 to 30"),
+            ((0.0..15.0).contains(&self.jitter_ms), "jitter must be below 15 ms"),
+            ((0.0..=100_000.0).contains(&self.ramp_s), "ramp must be 0 to 100000 s"),
+            ((0..=4_000_000_000).contains(&self.start), "start must be 0 to 4000000000 s since 1970"),
+            (self.drift_ppm.unsigned_abs() <= 10_000, "drift must be within 10000 ppm"),
+            (self.vlan.is_none_or(|v| (1..=4094).contains(&v)), "vlan must be 1 to 4094"),
         ];
-        rules
-            .iter()
-            .find(|(holds, _)| !holds)
-            .map_or(Ok(()), |(_, rule)| Err(*rule))
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(*rule))
     }
 }
 
@@ -141,18 +117,13 @@ impl Options {
 /// # Errors
 /// `InvalidInput` for options out of range, or what `out` returns.
 pub fn generate<W: Write>(options: &Options, out: W) -> io::Result<Vec<LegTruth>> {
-    options
-        .check()
-        .map_err(|rule| io::Error::new(io::ErrorKind::InvalidInput, rule))?;
+    options.check().map_err(|rule| io::Error::new(io::ErrorKind::InvalidInput, rule))?;
     let mut pcap = Pcap::new(out, options.vlan)?;
     let table: [u8; 4096] = std::array::from_fn(|k| options.codec.encode(tone::sine(k as u16)));
     let (calls, mut legs) = plan(options);
     let mut heap: BinaryHeap<Reverse<Event>> = (0..options.calls)
         .map(|call| {
-            Reverse(Event {
-                at_us: calls[call as usize].at_us[0],
-                what: What::Sip { call, step: 0 },
-            })
+            Reverse(Event { at_us: calls[call as usize].at_us[0], what: What::Sip { call, step: 0 } })
         })
         .collect();
     while let Some(Reverse(event)) = heap.peek().copied() {
@@ -163,10 +134,7 @@ pub fn generate<W: Write>(options: &Options, out: W) -> io::Result<Vec<LegTruth>
                     to.extend_from_slice(c.message(step).as_bytes());
                 })?;
                 let next = c.at_us.get(usize::from(step) + 1);
-                let next = next.map(|&at_us| Event {
-                    at_us,
-                    what: What::Sip { call, step: step + 1 },
-                });
+                let next = next.map(|&at_us| Event { at_us, what: What::Sip { call, step: step + 1 } });
                 let speaks = match step {
                     signalling::ACK => Some(call * 2),
                     signalling::ANSWER => Some(call * 2 + 1),
@@ -233,10 +201,7 @@ impl Leg {
     fn event(&mut self, leg: u32, index: u64) -> Event {
         let sent_us = (self.truth.tone.instant_ns(index * SAMPLES) / 1000) as i64;
         let at_us = sent_us + self.random.between(0, self.jitter_us) as i64;
-        Event {
-            at_us,
-            what: What::Packet { leg, index },
-        }
+        Event { at_us, what: What::Packet { leg, index } }
     }
 
     /// Draws what becomes of packet `index`: is it written now, and what comes later of it? The first and the
@@ -250,22 +215,10 @@ impl Leg {
         } else if doubled {
             self.count(false, index);
             let at_us = now_us + self.random.between(COPY_US.0, COPY_US.1) as i64;
-            (
-                true,
-                Some(Event {
-                    at_us,
-                    what: What::Copy { leg, index },
-                }),
-            )
+            (true, Some(Event { at_us, what: What::Copy { leg, index } }))
         } else if late && index + CALM_END < self.truth.sent {
             let at_us = now_us + self.random.between(LATE_US.0, LATE_US.1) as i64;
-            (
-                false,
-                Some(Event {
-                    at_us,
-                    what: What::Late { leg, index },
-                }),
-            )
+            (false, Some(Event { at_us, what: What::Late { leg, index } }))
         } else if late {
             self.count(false, index);
             (true, None)
@@ -306,25 +259,13 @@ impl Leg {
         t.last_us = at_us;
         let ident = self.ident.wrapping_add(index as u16);
         let (source, destination) = (t.source, t.destination);
-        p.write(
-            Datagram {
-                at_us,
-                source,
-                destination,
-                ident,
-                media: true,
-            },
-            |to| {
-                to.extend_from_slice(&[
-                    0x80,
-                    t.tone.codec.payload_type() | if index == 0 { 0x80 } else { 0 },
-                ]);
-                to.extend_from_slice(&t.first_seq.wrapping_add(index as u16).to_be_bytes());
-                to.extend_from_slice(&t.first_ts.wrapping_add((index * SAMPLES) as u32).to_be_bytes());
-                to.extend_from_slice(&t.ssrc.to_be_bytes());
-                t.tone.append(to, index * SAMPLES, SAMPLES, table);
-            },
-        )
+        p.write(Datagram { at_us, source, destination, ident, media: true }, |to| {
+            to.extend_from_slice(&[0x80, t.tone.codec.payload_type() | if index == 0 { 0x80 } else { 0 }]);
+            to.extend_from_slice(&t.first_seq.wrapping_add(index as u16).to_be_bytes());
+            to.extend_from_slice(&t.first_ts.wrapping_add((index * SAMPLES) as u32).to_be_bytes());
+            to.extend_from_slice(&t.ssrc.to_be_bytes());
+            t.tone.append(to, index * SAMPLES, SAMPLES, table);
+        })
     }
 }
 
@@ -336,10 +277,7 @@ fn plan(o: &Options) -> (Vec<Call>, Vec<Leg>) {
             let mut r = Random::new(o.seed, u64::from(index));
             let host = index / 250 * 256 + 1 + index % 250;
             let [caller, callee] = [0x0a01_0000, 0x0a81_0000].map(|net| {
-                SocketAddrV4::new(
-                    Ipv4Addr::from(net + host),
-                    16_384 + 2 * r.between(0, 7_000) as u16,
-                )
+                SocketAddrV4::new(Ipv4Addr::from(net + host), 16_384 + 2 * r.between(0, 7_000) as u16)
             });
             let ramp_us = (o.ramp_s * 1e6) as i64 * i64::from(index) / i64::from(o.calls);
             let invite = o.start * 1_000_000 + ramp_us;
@@ -398,13 +336,7 @@ fn leg(o: &Options, call: &Call, caller: bool, start_us: i64) -> Leg {
         last_us: 0,
         losses: Vec::new(),
     };
-    Leg {
-        truth,
-        ident: random.next() as u16,
-        random,
-        jitter_us: (o.jitter_ms * 1000.0) as u64,
-        high: 0,
-    }
+    Leg { truth, ident: random.next() as u16, random, jitter_us: (o.jitter_ms * 1000.0) as u64, high: 0 }
 }
 
 /// xorshift64*: small, fast, and the same everywhere.

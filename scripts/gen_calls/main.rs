@@ -53,9 +53,7 @@ fn arguments(mut args: impl Iterator<Item = String>) -> Result<(Options, String)
         if matches!(name.as_str(), "-h" | "--help") {
             return Err(String::new());
         }
-        let value = args
-            .next()
-            .ok_or_else(|| format!("gen-calls: {name} needs a value"))?;
+        let value = args.next().ok_or_else(|| format!("gen-calls: {name} needs a value"))?;
         match name.as_str() {
             "-o" | "--out" => path = Some(value),
             "--calls" => o.calls = number(&name, &value)?,
@@ -80,9 +78,7 @@ fn arguments(mut args: impl Iterator<Item = String>) -> Result<(Options, String)
 }
 
 fn number<T: FromStr>(name: &str, value: &str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| format!("gen-calls: {name} {value}: not a number it can be"))
+    value.parse().map_err(|_| format!("gen-calls: {name} {value}: not a number it can be"))
 }
 
 /// Writes the capture and its truth; returns a line that sums them up.

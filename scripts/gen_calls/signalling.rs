@@ -38,13 +38,7 @@ impl Call {
         let forth = matches!(step, 0 | ACK | 5);
         let (source, destination) = if forth { (caller, callee) } else { (callee, caller) };
         let ident = (self.index as u16).wrapping_mul(8).wrapping_add(u16::from(step));
-        Datagram {
-            at_us: self.at_us[usize::from(step)],
-            source,
-            destination,
-            ident,
-            media: false,
-        }
+        Datagram { at_us: self.at_us[usize::from(step)], source, destination, ident, media: false }
     }
 
     /// The text of message `step`.
@@ -52,11 +46,8 @@ impl Call {
     pub fn message(&self, step: u8) -> String {
         let (a, b) = (*self.caller.ip(), *self.callee.ip());
         let (from, to) = (1000 + u64::from(self.index), 500_000 + u64::from(self.index));
-        let method = if step < ACK {
-            "INVITE"
-        } else {
-            ["ACK", "BYE", "BYE"][usize::from(step - ACK).min(2)]
-        };
+        let method =
+            if step < ACK { "INVITE" } else { ["ACK", "BYE", "BYE"][usize::from(step - ACK).min(2)] };
         let first = match step {
             1 => "SIP/2.0 100 Trying".to_owned(),
             2 => "SIP/2.0 180 Ringing".to_owned(),
@@ -64,16 +55,8 @@ impl Call {
             0 => format!("INVITE sip:+49{to}@{b} SIP/2.0"),
             _ => format!("{method} sip:+49{to}@{b}:5060 SIP/2.0"),
         };
-        let branch = format!(
-            "z9hG4bK{:08x}{}",
-            self.tags[0],
-            if step < ACK { 0 } else { step.min(5) }
-        );
-        let tag = if step < 2 {
-            String::new()
-        } else {
-            format!(";tag={:08x}", self.tags[1])
-        };
+        let branch = format!("z9hG4bK{:08x}{}", self.tags[0], if step < ACK { 0 } else { step.min(5) });
+        let tag = if step < 2 { String::new() } else { format!(";tag={:08x}", self.tags[1]) };
         let contact = match step {
             0 => format!("Contact: <sip:+49{from}@{a}:5060>\r\n"),
             2 | ANSWER => format!("Contact: <sip:+49{to}@{b}:5060>\r\n"),
@@ -84,11 +67,7 @@ impl Call {
             ANSWER => self.sdp(b, self.callee.port()),
             _ => String::new(),
         };
-        let kind = if body.is_empty() {
-            ""
-        } else {
-            "Content-Type: application/sdp\r\n"
-        };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "{first}\r\nVia: SIP/2.0/UDP {a}:5060;branch={branch};rport\r\nMax-Forwards: 70\r\n\
              From: \"Caller {index}\" <sip:+49{from}@{a}>;tag={:08x}\r\nTo: <sip:+49{to}@{b}>{tag}\r\n\

@@ -57,11 +57,8 @@ pub fn ulaw(linear: i16) -> u8 {
 #[must_use]
 pub fn alaw(linear: i16) -> u8 {
     // Negative samples are one's complement, so that -1 is the smallest negative step.
-    let (sign, magnitude) = if linear < 0 {
-        (0, u32::from(!linear as u16))
-    } else {
-        (0x80, u32::from(linear as u16))
-    };
+    let (sign, magnitude) =
+        if linear < 0 { (0, u32::from(!linear as u16)) } else { (0x80, u32::from(linear as u16)) };
     let code = match magnitude {
         0..256 => magnitude >> 4,
         _ => {
@@ -111,11 +108,7 @@ impl Tone {
     /// The linear sample `n`, before it is encoded.
     #[must_use]
     pub fn linear(&self, n: u64) -> i16 {
-        if self.in_mark(n) {
-            0
-        } else {
-            sine(self.turn(n) as u16)
-        }
+        if self.in_mark(n) { 0 } else { sine(self.turn(n) as u16) }
     }
 
     /// The G.711 code of sample `n`, as it is in the packet.

@@ -58,29 +58,13 @@ impl LegTruth {
         [
             format!(r#"{{"call":{},"call_id":"{}""#, self.call, self.call_id),
             format!(r#""leg":"{}""#, if self.caller { "caller" } else { "callee" }),
-            format!(
-                r#""source":"{}","destination":"{}""#,
-                self.source, self.destination
-            ),
-            format!(
-                r#""ssrc":"0x{:08x}","codec":"{}/8000""#,
-                self.ssrc,
-                t.codec.name()
-            ),
+            format!(r#""source":"{}","destination":"{}""#, self.source, self.destination),
+            format!(r#""ssrc":"0x{:08x}","codec":"{}/8000""#, self.ssrc, t.codec.name()),
             format!(r#""first_seq":{},"first_ts":{}"#, self.first_seq, self.first_ts),
             format!(r#""step":{},"ppm":{},"mark_s":{}"#, t.step, t.ppm, t.mark_s),
-            format!(
-                r#""sent":{},"packets":{},"lost":{}"#,
-                self.sent, self.packets, self.lost
-            ),
-            format!(
-                r#""reordered":{},"duplicates":{}"#,
-                self.reordered, self.duplicates
-            ),
-            format!(
-                r#""start_us":{},"first_us":{},"last_us":{}"#,
-                t.start_us, self.first_us, self.last_us
-            ),
+            format!(r#""sent":{},"packets":{},"lost":{}"#, self.sent, self.packets, self.lost),
+            format!(r#""reordered":{},"duplicates":{}"#, self.reordered, self.duplicates),
+            format!(r#""start_us":{},"first_us":{},"last_us":{}"#, t.start_us, self.first_us, self.last_us),
             format!(r#""losses":[{}]}}"#, losses.join(",")),
         ]
         .join(",")

@@ -27,11 +27,7 @@ impl Assembled {
     #[must_use]
     pub fn channel(&self, s: &StreamStory) -> usize {
         let party = s.row.party.as_deref();
-        let i = self
-            .record
-            .participants
-            .iter()
-            .position(|p| Some(p.party.as_str()) == party);
+        let i = self.record.participants.iter().position(|p| Some(p.party.as_str()) == party);
         i.filter(|i| *i < self.channels).unwrap_or(0)
     }
 }
@@ -43,11 +39,8 @@ const HOLD_SILENCE_S: f64 = 0.5;
 #[must_use]
 pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let cast = parties::cast(legs);
-    let mut found: Vec<StreamStory> = legs
-        .iter()
-        .enumerate()
-        .flat_map(|(i, l)| streams::of_leg(cast.kind, i, l))
-        .collect();
+    let mut found: Vec<StreamStory> =
+        legs.iter().enumerate().flat_map(|(i, l)| streams::of_leg(cast.kind, i, l)).collect();
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
     });
@@ -68,12 +61,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     record.dtmf = dtmf(&found, origin);
     record.events = events(&dialogs, &found, unreported, &record);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
-    Some(Assembled {
-        record,
-        streams: found,
-        origin,
-        channels,
-    })
+    Some(Assembled { record, streams: found, origin, channels })
 }
 
 /// In a call without signalling the first stream's sender is called the caller.
@@ -89,11 +77,8 @@ fn name_by_direction(found: &mut [StreamStory]) {
 
 /// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant.
 fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
-    let mut speaking: Vec<&str> = found
-        .iter()
-        .filter(|s| s.is_audible())
-        .map(|s| s.row.party.as_deref().unwrap_or(MIXED))
-        .collect();
+    let mut speaking: Vec<&str> =
+        found.iter().filter(|s| s.is_audible()).map(|s| s.row.party.as_deref().unwrap_or(MIXED)).collect();
     speaking.sort_unstable();
     speaking.dedup();
     match speaking.as_slice() {
@@ -122,13 +107,9 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         }
     }
     for b in dialogs.iter().filter_map(|d| d.bib.as_ref()) {
-        identifiers
-            .entry("x-refci".to_owned())
-            .or_insert_with(|| b.refci.clone());
+        identifiers.entry("x-refci".to_owned()).or_insert_with(|| b.refci.clone());
         if let Some(f) = &b.far_refci {
-            identifiers
-                .entry("x-farendrefci".to_owned())
-                .or_insert_with(|| f.clone());
+            identifiers.entry("x-farendrefci".to_owned()).or_insert_with(|| f.clone());
         }
     }
     CallRecord {
@@ -172,10 +153,7 @@ fn close(record: &mut CallRecord, legs: &[LegStory], dialogs: &[&Dialog], over: 
     let (end, at) = if bye.is_some() {
         (End::Bye, bye.max(open))
     } else if !answered && dialogs.iter().any(|d| d.cancel_at.is_some()) {
-        (
-            End::Cancelled,
-            refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()),
-        )
+        (End::Cancelled, refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()))
     } else if !answered && failed.is_some() {
         (End::Rejected, refused.or(failed.map(|f| f.0)))
     } else {
@@ -188,12 +166,7 @@ fn close(record: &mut CallRecord, legs: &[LegStory], dialogs: &[&Dialog], over: 
     };
     record.end = Some(end);
     record.ended_at = at;
-    let media = legs
-        .iter()
-        .flat_map(|l| &l.streams)
-        .filter_map(|s| s.packets.first())
-        .map(|p| p.at)
-        .min();
+    let media = legs.iter().flat_map(|l| &l.streams).filter_map(|s| s.packets.first()).map(|p| p.at).min();
     if let (Some(from), Some(to)) = (record.answered_at.or(media), at) {
         let us = (to.micros() - from.micros()).max(0);
         record.duration_s = Some(us as f64 / 1e6);
@@ -202,17 +175,9 @@ fn close(record: &mut CallRecord, legs: &[LegStory], dialogs: &[&Dialog], over: 
 
 /// Sample 0: the answer, or the first sound when that came earlier.
 fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
-    let sound = found
-        .iter()
-        .filter(|s| s.is_audible())
-        .filter_map(StreamStory::sound_begins)
-        .min();
+    let sound = found.iter().filter(|s| s.is_audible()).filter_map(StreamStory::sound_begins).min();
     let first = found.iter().map(|s| s.row.started_at).min();
-    [record.answered_at, sound.or(first)]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or_default()
+    [record.answered_at, sound.or(first)].into_iter().flatten().min().unwrap_or_default()
 }
 
 fn seconds(at: CaptureTime, origin: CaptureTime) -> f64 {
@@ -262,25 +227,13 @@ fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
 
 fn events(dialogs: &[&Dialog], found: &[StreamStory], unreported: usize, record: &CallRecord) -> Vec<Event> {
     let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
-    let mut note = |at: CaptureTime, what: &str, detail: String| {
-        out.push(Event {
-            at,
-            what: what.to_owned(),
-            detail,
-        })
-    };
+    let mut note =
+        |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
     for s in found {
-        let name = format!(
-            "stream {} of {}",
-            s.row.ssrc,
-            s.row.party.as_deref().unwrap_or("an unknown party")
-        );
+        let name =
+            format!("stream {} of {}", s.row.ssrc, s.row.party.as_deref().unwrap_or("an unknown party"));
         for codec in &s.undecoded {
-            note(
-                s.row.started_at,
-                "not-decoded",
-                format!("{name}: {codec}; the packets are kept"),
-            );
+            note(s.row.started_at, "not-decoded", format!("{name}: {codec}; the packets are kept"));
         }
         if s.restarts > 0 {
             note(
@@ -290,20 +243,12 @@ fn events(dialogs: &[&Dialog], found: &[StreamStory], unreported: usize, record:
             );
         }
         if s.strays > 0 {
-            note(
-                s.row.started_at,
-                "stray-packets",
-                format!("{name}: {} packets fit no sequence", s.strays),
-            );
+            note(s.row.started_at, "stray-packets", format!("{name}: {} packets fit no sequence", s.strays));
         }
     }
     if unreported > 0 {
         let at = record.ended_at.unwrap_or_default();
-        note(
-            at,
-            "streams-unreported",
-            format!("{unreported} more streams; their packets are kept"),
-        );
+        note(at, "streams-unreported", format!("{unreported} more streams; their packets are kept"));
     }
     // A pair of dialogs tells many things twice.
     out.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.what.cmp(&b.what)));

@@ -133,20 +133,14 @@ impl Archive {
         stem: &Path,
     ) -> Result<Option<Part>, FinishError> {
         let at = part_of(&self.data.join(stem), "wav");
-        let written = wav::write(call, legs, &at).map_err(|error| FinishError::Write {
-            path: at.clone(),
-            error,
-        })?;
+        let written =
+            wav::write(call, legs, &at).map_err(|error| FinishError::Write { path: at.clone(), error })?;
         let Some(w) = written else { return Ok(None) };
         if w.cut {
             let detail =
                 "sound beyond 24 hours or 4 GiB is not in the audio; its packets are kept".to_owned();
             let at = call.record.ended_at.unwrap_or(call.origin);
-            call.record.events.push(Event {
-                at,
-                what: "audio-cut".to_owned(),
-                detail,
-            });
+            call.record.events.push(Event { at, what: "audio-cut".to_owned(), detail });
         }
         let row = FileRow {
             channels: Some(w.channels),
@@ -162,14 +156,8 @@ impl Archive {
             return Ok(None);
         }
         let at = part_of(&self.data.join(stem), "pcap");
-        packets::write(legs, &at).map_err(|error| FinishError::Write {
-            path: at.clone(),
-            error,
-        })?;
-        Ok(Some(Part {
-            row: row("packets", stem, "pcap"),
-            at,
-        }))
+        packets::write(legs, &at).map_err(|error| FinishError::Write { path: at.clone(), error })?;
+        Ok(Some(Part { row: row("packets", stem, "pcap"), at }))
     }
 }
 

@@ -21,16 +21,7 @@ pub fn name(template: &str, record: &CallRecord) -> String {
 /// A party as a part of a file name: letters, digits, `+`, `-` and `_`; at most 40 of them.
 fn clean(p: &Party) -> String {
     let text = p.number.as_deref().or(p.name.as_deref()).unwrap_or("unknown");
-    text.chars()
-        .map(|c| {
-            if c.is_alphanumeric() || "+-_".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        })
-        .take(40)
-        .collect()
+    text.chars().map(|c| if c.is_alphanumeric() || "+-_".contains(c) { c } else { '_' }).take(40).collect()
 }
 
 #[cfg(test)]
@@ -39,10 +30,7 @@ mod tests {
 
     #[test]
     fn wire_bytes_cannot_leave_the_folder() {
-        let p = |n: &str| Party {
-            number: Some(n.to_owned()),
-            ..Party::default()
-        };
+        let p = |n: &str| Party { number: Some(n.to_owned()), ..Party::default() };
         assert_eq!(clean(&p("../../etc/passwd")), "______etc_passwd");
         assert_eq!(clean(&p("+49 30*1")), "+49_30_1");
         assert_eq!(clean(&Party::default()), "unknown");

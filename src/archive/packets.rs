@@ -13,9 +13,7 @@ use std::path::Path;
 /// # Errors
 /// When the spool cannot be read or the file not be written.
 pub fn write(legs: &[LegStory], path: &Path) -> io::Result<u64> {
-    let spooled = legs
-        .iter()
-        .flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]);
+    let spooled = legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]);
     let files: Vec<CaptureFile> = spooled.filter_map(|p| CaptureFile::open(&p).ok()).collect();
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, File::create(path)?);
@@ -25,9 +23,7 @@ pub fn write(legs: &[LegStory], path: &Path) -> io::Result<u64> {
     while merged.next(|at, _, bytes| {
         n += 1;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let wrote = out
-            .write_all(&record_header(at, length))
-            .and_then(|()| out.write_all(bytes));
+        let wrote = out.write_all(&record_header(at, length)).and_then(|()| out.write_all(bytes));
         failed = wrote.err();
     }) {
         if let Some(e) = failed {

@@ -37,48 +37,24 @@ pub fn cast(legs: &[LegStory]) -> Cast {
         return built_in_bridge(&dialogs);
     }
     let told: Vec<Participant> = legs.iter().flat_map(|l| told(&l.portrait)).collect();
-    let kind = if dialogs.iter().any(|d| d.siprec) {
-        Kind::Siprec
-    } else {
-        Kind::Call
-    };
+    let kind = if dialogs.iter().any(|d| d.siprec) { Kind::Siprec } else { Kind::Call };
     if told.is_empty() {
         let (caller, callee) = (party(&first.from), party(&first.to));
         let participants = vec![participant(&caller), participant(&callee)];
-        return Cast {
-            kind,
-            caller,
-            callee,
-            participants: name_parties(participants),
-        };
+        return Cast { kind, caller, callee, participants: name_parties(participants) };
     }
     let participants = name_parties(told);
     let of = |i: usize| participants.get(i).map(as_party).unwrap_or_default();
     // CUBE's own From and To name the gateway and the recorder; the call is still a plain one in form.
     match kind {
-        Kind::Call => Cast {
-            kind,
-            caller: party(&first.from),
-            callee: party(&first.to),
-            participants,
-        },
-        _ => Cast {
-            kind,
-            caller: of(0),
-            callee: of(1),
-            participants,
-        },
+        Kind::Call => Cast { kind, caller: party(&first.from), callee: party(&first.to), participants },
+        _ => Cast { kind, caller: of(0), callee: of(1), participants },
     }
 }
 
 fn nobody() -> Cast {
     let participants = name_parties(vec![Participant::default(), Participant::default()]);
-    Cast {
-        kind: Kind::MediaOnly,
-        caller: Party::default(),
-        callee: Party::default(),
-        participants,
-    }
+    Cast { kind: Kind::MediaOnly, caller: Party::default(), callee: Party::default(), participants }
 }
 
 fn told(p: &Portrait) -> Vec<Participant> {
@@ -88,15 +64,10 @@ fn told(p: &Portrait) -> Vec<Participant> {
 }
 
 fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
-    let near = dialogs
-        .iter()
-        .find(|d| d.bib.as_ref().is_some_and(|b| b.leg == Leg::Near));
+    let near = dialogs.iter().find(|d| d.bib.as_ref().is_some_and(|b| b.leg == Leg::Near));
     let any = dialogs.iter().find_map(|d| d.bib.as_ref());
     let bib = near.and_then(|d| d.bib.as_ref()).or(any);
-    let address = |a: Option<&String>| Party {
-        number: a.cloned(),
-        ..Party::default()
-    };
+    let address = |a: Option<&String>| Party { number: a.cloned(), ..Party::default() };
     let mut caller = address(bib.and_then(|b| b.near_address.as_ref()));
     if let Some(d) = near {
         caller.uri = party(&d.from).uri;
@@ -104,18 +75,13 @@ fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
     }
     let callee = address(bib.and_then(|b| b.far_address.as_ref()));
     let mut participants = vec![participant(&caller), participant(&callee)];
-    for (p, device) in participants.iter_mut().zip([
-        bib.and_then(|b| b.near_device.clone()),
-        bib.and_then(|b| b.far_device.clone()),
-    ]) {
+    for (p, device) in participants
+        .iter_mut()
+        .zip([bib.and_then(|b| b.near_device.clone()), bib.and_then(|b| b.far_device.clone())])
+    {
         p.device = device;
     }
-    Cast {
-        kind: Kind::Bib,
-        caller,
-        callee,
-        participants: name_parties(participants),
-    }
+    Cast { kind: Kind::Bib, caller, callee, participants: name_parties(participants) }
 }
 
 fn participant(p: &Party) -> Participant {
@@ -128,11 +94,7 @@ fn participant(p: &Party) -> Participant {
 }
 
 fn as_party(p: &Participant) -> Party {
-    Party {
-        uri: p.uri.clone(),
-        number: p.number.clone(),
-        name: p.name.clone(),
-    }
+    Party { uri: p.uri.clone(), number: p.number.clone(), name: p.name.clone() }
 }
 
 fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
@@ -166,30 +128,14 @@ pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<Stri
     if !recorded {
         return Some(word(usize::from(s.side == Side::Callee)));
     }
-    let sound = |side: Side| {
-        dialog
-            .media
-            .current(side)
-            .iter()
-            .filter(|m| m.kind == "audio")
-            .count()
-    };
+    let sound = |side: Side| dialog.media.current(side).iter().filter(|m| m.kind == "audio").count();
     // One m= line carries everybody, whatever the metadata says of it.
     if sound(Side::Caller).max(sound(Side::Callee)) < 2 {
         return Some(MIXED.to_owned());
     }
-    let label = dialog
-        .media
-        .current(Side::Caller)
-        .get(s.index)
-        .and_then(|m| m.label.as_deref());
+    let label = dialog.media.current(Side::Caller).get(s.index).and_then(|m| m.label.as_deref());
     let member = leg.portrait.speaker(label);
-    let by_index = || {
-        leg.portrait
-            .by_media_index
-            .iter()
-            .position(|(i, _)| *i == s.index)
-    };
+    let by_index = || leg.portrait.by_media_index.iter().position(|(i, _)| *i == s.index);
     let known = !leg.portrait.members.is_empty();
     match member.or_else(by_index) {
         Some(i) => Some(word(i)),

@@ -76,10 +76,7 @@ pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
             Err(e) => return Err(e),
         }
     }
-    Ok((
-        length,
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect(),
-    ))
+    Ok((length, hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
 }
 
 /// Makes the folders on the way to `path` and syncs each new one's parent.
@@ -90,10 +87,7 @@ pub fn folders(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     folders(parent)?;
     match fs::create_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -63,9 +63,7 @@ pub struct StreamStory {
 
 /// All streams of a leg that deserve to be reported.
 pub fn of_leg(kind: Kind, index: usize, leg: &LegStory) -> impl Iterator<Item = StreamStory> {
-    leg.streams
-        .iter()
-        .filter_map(move |raw| story(kind, index, leg, raw))
+    leg.streams.iter().filter_map(move |raw| story(kind, index, leg, raw))
 }
 
 /// Typical ticks from one packet of sound to the next: the median of steps without loss.
@@ -89,67 +87,41 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     for p in &raw.packets {
         *count.entry(p.payload_type).or_default() += 1;
     }
-    let codecs: BTreeMap<u8, Option<Codec>> = count
-        .keys()
-        .map(|pt| (*pt, media.codec(told, raw.flow.destination, *pt)))
-        .collect();
+    let codecs: BTreeMap<u8, Option<Codec>> =
+        count.keys().map(|pt| (*pt, media.codec(told, raw.flow.destination, *pt))).collect();
     let codec_of = |p: &Packet| codecs.get(&p.payload_type).and_then(Option::as_ref);
     let is_sound = |p: &Packet| codec_of(p).is_none_or(Codec::is_sound);
     // The payload type of most packets, sound before events.
     let main = count.iter().max_by_key(|(pt, n)| {
-        let sound = codecs
-            .get(*pt)
-            .and_then(Option::as_ref)
-            .is_none_or(Codec::is_sound);
+        let sound = codecs.get(*pt).and_then(Option::as_ref).is_none_or(Codec::is_sound);
         (sound, **n)
     });
     let main = main.map(|m| *m.0)?;
     let main_codec = codecs.get(&main).cloned().flatten();
     let clock = main_codec.as_ref().map_or(8000, |c| c.clock);
     let order = sequence::order(&raw.packets, clock);
-    let promised = media
-        .claims()
-        .iter()
-        .any(|c| c.media.payloads.iter().any(|p| p.0 == main));
+    let promised = media.claims().iter().any(|c| c.media.payloads.iter().any(|p| p.0 == main));
     let unique = order.packets.len() as u64;
     if unique < STREAM_PROBATION && !(promised && order.restarts == 0) {
         return None;
     }
     let encrypted = media.encrypted(told);
-    let sound: Vec<Ordered> = order
-        .packets
-        .iter()
-        .filter(|p| is_sound(&p.packet))
-        .copied()
-        .collect();
+    let sound: Vec<Ordered> = order.packets.iter().filter(|p| is_sound(&p.packet)).copied().collect();
     let mut voices = Vec::new();
     let mut undecoded = Vec::new();
     for (pt, codec) in &codecs {
-        let label = codec
-            .as_ref()
-            .map_or_else(|| format!("payload type {pt}"), Codec::label);
+        let label = codec.as_ref().map_or_else(|| format!("payload type {pt}"), Codec::label);
         let is_sound = codec.as_ref().is_none_or(Codec::is_sound);
-        match codec
-            .as_ref()
-            .and_then(|c| decoder(c).map(|d| (c, d.sample_rate())))
-        {
+        match codec.as_ref().and_then(|c| decoder(c).map(|d| (c, d.sample_rate()))) {
             Some((c, rate)) if is_sound && !encrypted => voices.push((*pt, c.clone(), rate)),
-            _ if is_sound => undecoded.push(if encrypted {
-                format!("{label} (SRTP)")
-            } else {
-                label
-            }),
+            _ if is_sound => undecoded.push(if encrypted { format!("{label} (SRTP)") } else { label }),
             _ => {}
         }
     }
     let voices = voices.into_iter().map(|(pt, codec, rate)| {
         let places = clock::place(&sound, clock, rate);
-        let packets = sound
-            .iter()
-            .copied()
-            .zip(places)
-            .filter(|(o, _)| o.packet.payload_type == pt)
-            .collect();
+        let packets =
+            sound.iter().copied().zip(places).filter(|(o, _)| o.packet.payload_type == pt).collect();
         Voice { codec, rate, packets }
     });
     let voices: Vec<Voice> = voices.collect();
@@ -177,9 +149,7 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let begins = order
         .packets
         .first()
-        .map_or((first.sequence, first.timestamp), |o| {
-            (o.packet.sequence, o.packet.timestamp)
-        });
+        .map_or((first.sequence, first.timestamp), |o| (o.packet.sequence, o.packet.timestamp));
     Some(StreamStory {
         leg: index,
         holes: holes(&order.packets, &sound, clock),
@@ -210,25 +180,16 @@ fn holes(all: &[Ordered], sound: &[Ordered], clock: u32) -> Vec<Hole> {
         let most = i64::from(p.missing) * usual;
         let length = if room > 0 { room.min(most) } else { most };
         let at = place.segment_at.nanos() as f64 + ticks(place.offset - length) * 1e9;
-        out.push(Hole {
-            at: CaptureTime(at as i64),
-            length_s: ticks(length),
-        });
+        out.push(Hole { at: CaptureTime(at as i64), length_s: ticks(length) });
     }
     out
 }
 
 fn digits(raw: &RawStream, codecs: &BTreeMap<u8, Option<Codec>>) -> Vec<Digit> {
     let is_event = |p: &Packet| {
-        codecs
-            .get(&p.payload_type)
-            .and_then(Option::as_ref)
-            .is_some_and(|c| c.name == "TELEPHONE-EVENT")
+        codecs.get(&p.payload_type).and_then(Option::as_ref).is_some_and(|c| c.name == "TELEPHONE-EVENT")
     };
-    let events = raw
-        .events
-        .iter()
-        .filter_map(|(i, b)| raw.packets.get(*i).map(|p| (*p, b.as_slice())));
+    let events = raw.events.iter().filter_map(|(i, b)| raw.packets.get(*i).map(|p| (*p, b.as_slice())));
     dtmf::digits(events.filter(|(p, _)| is_event(p)))
 }
 
@@ -242,10 +203,6 @@ impl StreamStory {
     /// When its sound begins.
     #[must_use]
     pub fn sound_begins(&self) -> Option<CaptureTime> {
-        self.voices
-            .iter()
-            .filter_map(|v| v.packets.first())
-            .map(|(_, p)| p.segment_at)
-            .min()
+        self.voices.iter().filter_map(|v| v.packets.first()).map(|(_, p)| p.segment_at).min()
     }
 }

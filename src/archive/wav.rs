@@ -56,10 +56,7 @@ impl Payloads for SpoolPayloads {
         self.buffer.resize(READ_BYTES, 0);
         let mut got = 0;
         while got < READ_BYTES {
-            match file.read_at(
-                self.buffer.get_mut(got..).unwrap_or_default(),
-                offset + got as u64,
-            )? {
+            match file.read_at(self.buffer.get_mut(got..).unwrap_or_default(), offset + got as u64)? {
                 0 => break,
                 n => got += n,
             }
@@ -76,37 +73,21 @@ impl Payloads for SpoolPayloads {
 /// # Errors
 /// When the spool cannot be read or the file not be written.
 pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Option<Written>> {
-    let sample_rate = call
-        .streams
-        .iter()
-        .filter(|s| s.is_audible())
-        .flat_map(|s| &s.voices)
-        .map(|v| v.rate)
-        .max();
+    let sample_rate =
+        call.streams.iter().filter(|s| s.is_audible()).flat_map(|s| &s.voices).map(|v| v.rate).max();
     let (Some(sample_rate), Ok(channels @ 1..)) = (sample_rate, u16::try_from(call.channels)) else {
         return Ok(None);
     };
     let frame = 2 * u64::from(channels);
     let most = (WAV_BYTES / frame).min((AUDIO_SECONDS * f64::from(sample_rate)) as u64);
     let (tracks, cut) = tracks(call, sample_rate, most);
-    let told = call
-        .record
-        .ended_at
-        .map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
+    let told = call.record.ended_at.map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
     let least = ((told * f64::from(sample_rate)) as u64).min(most);
-    let spec = WavSpec {
-        channels,
-        sample_rate,
-        bits_per_sample: 16,
-        sample_format: SampleFormat::Int,
-    };
+    let spec = WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
     let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
     let mut payloads = SpoolPayloads {
-        files: legs
-            .iter()
-            .map(|l| File::open(l.folder.join(MEDIA)).ok())
-            .collect(),
+        files: legs.iter().map(|l| File::open(l.folder.join(MEDIA)).ok()).collect(),
         buffer: Vec::new(),
         at: (usize::MAX, 0),
     };
@@ -115,21 +96,9 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
         samples.iter().for_each(|s| w.write_sample(*s));
         w.flush().map_err(of_hound)
     };
-    let samples = mix::render(
-        tracks,
-        usize::from(channels),
-        sample_rate,
-        least,
-        &mut payloads,
-        &mut put,
-    )?;
+    let samples = mix::render(tracks, usize::from(channels), sample_rate, least, &mut payloads, &mut put)?;
     wav.finalize().map_err(of_hound)?;
-    Ok(Some(Written {
-        channels,
-        sample_rate,
-        samples,
-        cut,
-    }))
+    Ok(Some(Written { channels, sample_rate, samples, cut }))
 }
 
 /// The tracks of a call, and whether some of it lies beyond `most` samples.
@@ -152,11 +121,7 @@ fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
             let before = cues.len();
             cues.retain(|c| c.start < limit);
             cut |= cues.len() < before;
-            out.push(Track {
-                channel: call.channel(s),
-                cues,
-                decoder,
-            });
+            out.push(Track { channel: call.channel(s), cues, decoder });
         }
     }
     (out, cut)

@@ -95,11 +95,7 @@ impl Dialog {
         let from = NameAddr::parse(m.header("from").unwrap_or_default());
         let to = NameAddr::parse(m.header("to").unwrap_or_default());
         let ends = (Some(heard.source), Some(heard.destination));
-        let signalling = if m.status().is_some() {
-            [ends.1, ends.0]
-        } else {
-            [ends.0, ends.1]
-        };
+        let signalling = if m.status().is_some() { [ends.1, ends.0] } else { [ends.0, ends.1] };
         Self {
             call_id: String::from_utf8_lossy(m.call_id()).into_owned(),
             bib: Bib::parse(&from),
@@ -125,9 +121,8 @@ impl Dialog {
     /// May this message begin a dialog that is worth following? Requests outside calls (OPTIONS, REGISTER…) do not.
     #[must_use]
     pub fn begins_with(message: &Message<'_>) -> bool {
-        const OF_CALLS: [&[u8]; 8] = [
-            b"INVITE", b"ACK", b"BYE", b"CANCEL", b"UPDATE", b"PRACK", b"INFO", b"REFER",
-        ];
+        const OF_CALLS: [&[u8]; 8] =
+            [b"INVITE", b"ACK", b"BYE", b"CANCEL", b"UPDATE", b"PRACK", b"INFO", b"REFER"];
         OF_CALLS.contains(&message.method())
     }
 
@@ -175,14 +170,13 @@ impl Dialog {
     /// Has the dialog ended, and when?
     #[must_use]
     pub fn ended_at(&self) -> Option<CaptureTime> {
-        self.bye_at
-            .or_else(|| match (self.answered_at, self.failed, self.cancel_at) {
-                (Some(_), ..) => None,
-                // A challenge or redirection is the caller's turn; the call is tried again under the same Call-ID.
-                (None, Some((_, 401 | 407 | 300..=399)), None) => None,
-                (None, Some((at, _)), _) => Some(at),
-                _ => None,
-            })
+        self.bye_at.or_else(|| match (self.answered_at, self.failed, self.cancel_at) {
+            (Some(_), ..) => None,
+            // A challenge or redirection is the caller's turn; the call is tried again under the same Call-ID.
+            (None, Some((_, 401 | 407 | 300..=399)), None) => None,
+            (None, Some((at, _)), _) => Some(at),
+            _ => None,
+        })
     }
 
     /// Is the sound on hold, or the recording paused, now?
@@ -200,28 +194,16 @@ impl Dialog {
     /// Who sent this message?
     fn side_of(&self, heard: &Heard<'_>) -> Side {
         let m = heard.message;
-        let tag = |h: &str| {
-            NameAddr::parse(m.header(h).unwrap_or_default())
-                .tag()
-                .map(str::to_owned)
-        };
+        let tag = |h: &str| NameAddr::parse(m.header(h).unwrap_or_default()).tag().map(str::to_owned);
         let ours = self.from.tag();
         let (from, to) = (tag("from"), tag("to"));
         let sender_is_from = m.status().is_none();
         if ours.is_some() && from.as_deref() != to.as_deref() {
             if from.as_deref() == ours {
-                return if sender_is_from {
-                    Side::Caller
-                } else {
-                    Side::Callee
-                };
+                return if sender_is_from { Side::Caller } else { Side::Callee };
             }
             if to.as_deref() == ours {
-                return if sender_is_from {
-                    Side::Callee
-                } else {
-                    Side::Caller
-                };
+                return if sender_is_from { Side::Callee } else { Side::Caller };
             }
         }
         // Tags tell nothing: go by where it came from.
@@ -273,32 +255,18 @@ impl Dialog {
         };
         let p = self.pending.remove(i);
         self.media.restore(p.side, p.before);
-        self.note(
-            at,
-            "offer-rejected",
-            format!("status {code}: the session goes on as before"),
-        );
+        self.note(at, "offer-rejected", format!("status {code}: the session goes on as before"));
         self.note_hold(at);
     }
 
     fn note_hold(&mut self, at: CaptureTime) {
         let recording = self.is_recording_session();
         let held = self.media.holds(Side::Caller, recording) || self.media.holds(Side::Callee, recording);
-        let (cause, what) = if recording {
-            (Cause::Pause, "pause")
-        } else {
-            (Cause::Hold, "hold")
-        };
+        let (cause, what) = if recording { (Cause::Pause, "pause") } else { (Cause::Hold, "hold") };
         match (held, self.on_hold()) {
             (true, false) if self.holds.len() < EVENTS_PER_CALL => {
-                self.holds.push(Hold {
-                    from: at,
-                    to: None,
-                    cause,
-                });
-                let by = [Side::Caller, Side::Callee]
-                    .into_iter()
-                    .find(|s| self.media.holds(*s, recording));
+                self.holds.push(Hold { from: at, to: None, cause });
+                let by = [Side::Caller, Side::Callee].into_iter().find(|s| self.media.holds(*s, recording));
                 self.note(at, what, by.map_or("", |s| word(s)).to_owned());
             }
             (false, true) => {
@@ -314,28 +282,18 @@ impl Dialog {
     fn note_codec(&mut self, at: CaptureTime, side: Side, media: &[Media]) {
         let first = |ms: &[Media]| {
             let m = ms.iter().find(|m| m.kind == "audio")?;
-            m.payloads
-                .iter()
-                .find_map(|(_, c)| c.as_ref().filter(|c| c.is_sound()).map(sdp::Codec::label))
+            m.payloads.iter().find_map(|(_, c)| c.as_ref().filter(|c| c.is_sound()).map(sdp::Codec::label))
         };
         if let (Some(was), Some(now)) = (first(self.media.current(side)), first(media)) {
             if was != now && self.answered_at.is_some() {
-                self.note(
-                    at,
-                    "codec-change",
-                    format!("{} now prefers {now}, before {was}", word(side)),
-                );
+                self.note(at, "codec-change", format!("{} now prefers {now}, before {was}", word(side)));
             }
         }
     }
 
     fn note(&mut self, at: CaptureTime, what: &str, detail: String) {
         if self.events.len() < EVENTS_PER_CALL {
-            self.events.push(Event {
-                at,
-                what: what.to_owned(),
-                detail,
-            });
+            self.events.push(Event { at, what: what.to_owned(), detail });
         }
     }
 }
@@ -352,8 +310,7 @@ pub fn word(side: Side) -> &'static str {
 /// Does this INVITE open a recording session (RFC 7866, 6.1)? BroadWorks and Webex leave out `Require: siprec`.
 fn is_siprec(m: &Message<'_>) -> bool {
     let has = |name: &str, what: &[u8]| {
-        m.all(name)
-            .any(|v| memchr::memmem::find(&v.to_ascii_lowercase(), what).is_some())
+        m.all(name).any(|v| memchr::memmem::find(&v.to_ascii_lowercase(), what).is_some())
     };
     has("require", b"siprec")
         || has("contact", b"+sip.src")
@@ -373,36 +330,21 @@ mod tests {
         let mut out: Option<Dialog> = None;
         for (i, (who, start, rest)) in messages.iter().enumerate() {
             let (head, body) = rest.split_once('|').unwrap_or((rest, ""));
-            let tags = if head.contains("From") {
-                ""
-            } else {
-                "From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>;tag=B\r\n"
-            };
+            let tags =
+                if head.contains("From") { "" } else { "From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>;tag=B\r\n" };
             let text = format!(
                 "{start}\r\nCall-ID: c\r\n{tags}{head}\r\nContent-Type: application/sdp\r\n\r\n{body}"
             );
             let m = sip::parse(text.as_bytes()).unwrap();
-            let (source, destination) = if *who == "a" {
-                (end(1), end(2))
-            } else {
-                (end(2), end(1))
-            };
-            let heard = Heard {
-                at: CaptureTime::from_parts(i as i64, 0),
-                source,
-                destination,
-                message: &m,
-            };
+            let (source, destination) = if *who == "a" { (end(1), end(2)) } else { (end(2), end(1)) };
+            let heard = Heard { at: CaptureTime::from_parts(i as i64, 0), source, destination, message: &m };
             out.get_or_insert_with(|| Dialog::new(&heard)).hear(&heard);
         }
         out.unwrap()
     }
 
     fn sdp(port: u16, rest: &str) -> String {
-        format!(
-            "v=0\nc=IN IP4 10.0.0.{}\nm=audio {port} RTP/AVP 0\n{rest}",
-            port / 1000
-        )
+        format!("v=0\nc=IN IP4 10.0.0.{}\nm=audio {port} RTP/AVP 0\n{rest}", port / 1000)
     }
 
     const INVITE: &str = "INVITE sip:b@h SIP/2.0";
@@ -415,11 +357,7 @@ mod tests {
             ("b", "SIP/2.0 180 Ringing", "CSeq: 1 INVITE"),
             ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, ""))),
             ("a", "ACK sip:b@h SIP/2.0", "CSeq: 1 ACK"),
-            (
-                "b",
-                "BYE sip:a@h SIP/2.0",
-                "CSeq: 9 BYE\r\nFrom: <sip:b@h>;tag=B\r\nTo: <sip:a@h>;tag=A",
-            ),
+            ("b", "BYE sip:a@h SIP/2.0", "CSeq: 9 BYE\r\nFrom: <sip:b@h>;tag=B\r\nTo: <sip:a@h>;tag=A"),
         ]);
         assert_eq!(d.answered_at, Some(CaptureTime::from_parts(2, 0)));
         assert_eq!(d.ended_at(), Some(CaptureTime::from_parts(4, 0)));
@@ -431,11 +369,7 @@ mod tests {
         let d = dialog(&[
             ("a", INVITE, "CSeq: 1 INVITE"),
             ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, "a=recvonly"))),
-            (
-                "a",
-                "ACK sip:b@h SIP/2.0",
-                &format!("CSeq: 1 INVITE|{}", sdp(4000, "a=sendonly")),
-            ),
+            ("a", "ACK sip:b@h SIP/2.0", &format!("CSeq: 1 INVITE|{}", sdp(4000, "a=sendonly"))),
         ]);
         assert_eq!(d.media.current(Side::Caller)[0].port, 4000);
         assert_eq!(d.media.current(Side::Callee)[0].port, 5000);
@@ -446,11 +380,7 @@ mod tests {
         let d = dialog(&[
             ("a", INVITE, &format!("CSeq: 1 INVITE|{}", sdp(4000, ""))),
             ("b", OK, &format!("CSeq: 1 INVITE|{}", sdp(5000, ""))),
-            (
-                "a",
-                INVITE,
-                &format!("CSeq: 2 INVITE|{}", sdp(4000, "a=inactive")),
-            ),
+            ("a", INVITE, &format!("CSeq: 2 INVITE|{}", sdp(4000, "a=inactive"))),
             ("b", "SIP/2.0 491 Request Pending", "CSeq: 2 INVITE"),
         ]);
         assert!(!d.on_hold() && d.ended_at().is_none());
@@ -460,10 +390,8 @@ mod tests {
 
     #[test]
     fn challenge_then_answer_and_cancel() {
-        let d = dialog(&[
-            ("a", INVITE, "CSeq: 1 INVITE"),
-            ("b", "SIP/2.0 401 Unauthorized", "CSeq: 1 INVITE"),
-        ]);
+        let d =
+            dialog(&[("a", INVITE, "CSeq: 1 INVITE"), ("b", "SIP/2.0 401 Unauthorized", "CSeq: 1 INVITE")]);
         assert_eq!(d.ended_at(), None);
         let d = dialog(&[
             ("a", INVITE, "CSeq: 1 INVITE"),
@@ -471,20 +399,13 @@ mod tests {
             ("b", OK, "CSeq: 1 CANCEL"),
             ("b", "SIP/2.0 487 Request Terminated", "CSeq: 1 INVITE"),
         ]);
-        assert_eq!(
-            (d.ended_at(), d.answered_at),
-            (Some(CaptureTime::from_parts(3, 0)), None)
-        );
+        assert_eq!((d.ended_at(), d.answered_at), (Some(CaptureTime::from_parts(3, 0)), None));
     }
 
     #[test]
     fn without_tags_the_address_tells_the_side() {
         let d = dialog(&[
-            (
-                "b",
-                OK,
-                &format!("CSeq: 1 INVITE\r\nFrom: sip:a@h\r\nTo: sip:b@h|{}", sdp(5000, "")),
-            ),
+            ("b", OK, &format!("CSeq: 1 INVITE\r\nFrom: sip:a@h\r\nTo: sip:b@h|{}", sdp(5000, ""))),
             (
                 "a",
                 "ACK sip:b@h SIP/2.0",

@@ -237,11 +237,7 @@ impl Listener {
                 return self.sip(at, source, destination, udp.payload, ip.bytes, out);
             }
         }
-        let flow = FlowKey {
-            source,
-            destination,
-            ssrc: rtp::peek_ssrc(udp.payload),
-        };
+        let flow = FlowKey { source, destination, ssrc: rtp::peek_ssrc(udp.payload) };
         match self.switchboard.route(at, flow) {
             Route::Leg(leg) => self.media(at, leg, ip.bytes, out),
             Route::Ended => self.counters.after_end += 1,
@@ -291,12 +287,7 @@ impl Listener {
             return self.counters.sip_bad += 1;
         };
         self.counters.sip += 1;
-        let heard = Heard {
-            at,
-            source,
-            destination,
-            message: &message,
-        };
+        let heard = Heard { at, source, destination, message: &message };
         let Some(id) = self.leg_of(&heard, out) else {
             return;
         };
@@ -305,11 +296,7 @@ impl Listener {
         let named = dialog.hear(&heard);
         leg.last_at = at;
         out.packet(leg.call, id, Track::Signalling, at, packet);
-        let new = if named {
-            self.switchboard.claim(id, dialog.media.claims())
-        } else {
-            Vec::new()
-        };
+        let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         if let Some(t) = dialog.ended_at() {
             self.switchboard.end(id, t);
         }
@@ -339,10 +326,7 @@ impl Listener {
         }
         let dialog = Dialog::new(heard);
         let (id, own) = (LegId(self.number()), self.number());
-        let joined = dialog
-            .bib
-            .as_ref()
-            .and_then(|bib| self.pairing.join(heard.at, bib, own));
+        let joined = dialog.bib.as_ref().and_then(|bib| self.pairing.join(heard.at, bib, own));
         let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
         let name = name_of(b"dialog", call_id, heard.at);
         self.by_call_id.insert(call_id.to_vec(), id);
@@ -361,16 +345,7 @@ impl Listener {
         out: &mut impl Output,
     ) {
         self.calls.entry(call).or_default().push(id);
-        self.legs.insert(
-            id,
-            Leg {
-                call,
-                call_id: call_id.to_vec(),
-                dialog,
-                media_at: None,
-                last_at: at,
-            },
-        );
+        self.legs.insert(id, Leg { call, call_id: call_id.to_vec(), dialog, media_at: None, last_at: at });
         out.open(call, id, name);
     }
 
@@ -384,11 +359,8 @@ impl Listener {
         self.promote(false, out);
         self.switchboard.sweep(now);
         self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
-        let over: Vec<(u64, Over)> = self
-            .calls
-            .keys()
-            .filter_map(|c| self.over(*c).map(|o| (*c, o)))
-            .collect();
+        let over: Vec<(u64, Over)> =
+            self.calls.keys().filter_map(|c| self.over(*c).map(|o| (*c, o))).collect();
         for (call, over) in over {
             self.finish(call, over, out);
         }
@@ -446,10 +418,7 @@ impl Listener {
             let Some(first) = packets.first().map(|p| p.0) else {
                 continue;
             };
-            let ends = (
-                flow.source.min(flow.destination),
-                flow.source.max(flow.destination),
-            );
+            let ends = (flow.source.min(flow.destination), flow.source.max(flow.destination));
             let id = match self.media_only.get(&ends) {
                 Some(id) => *id,
                 None => {

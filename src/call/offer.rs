@@ -68,10 +68,7 @@ impl Negotiation {
     pub fn describe(&mut self, at: CaptureTime, side: Side, media: Vec<Media>) -> bool {
         let mut new = false;
         for (index, m) in media.iter().enumerate() {
-            let known = self
-                .claims
-                .iter()
-                .any(|c| c.side == side && c.index == index && c.media == *m);
+            let known = self.claims.iter().any(|c| c.side == side && c.index == index && c.media == *m);
             if known {
                 continue;
             }
@@ -79,15 +76,8 @@ impl Negotiation {
                 self.forgotten += 1;
                 continue;
             }
-            new |= m
-                .address
-                .is_some_and(|a| !self.claims.iter().any(|c| c.media.address == Some(a)));
-            self.claims.push(Claim {
-                at,
-                side,
-                index,
-                media: m.clone(),
-            });
+            new |= m.address.is_some_and(|a| !self.claims.iter().any(|c| c.media.address == Some(a)));
+            self.claims.push(Claim { at, side, index, media: m.clone() });
         }
         if let Some(c) = self.current.get_mut(side.index()) {
             *c = media;
@@ -120,21 +110,13 @@ impl Negotiation {
     pub fn speaker(&self, source: Endpoint, destination: Endpoint) -> Option<Speaker> {
         let newest = |ok: &dyn Fn(&Claim) -> bool| self.claims.iter().rev().find(|c| ok(c));
         if let Some(c) = newest(&|c| c.media.address == Some(destination)) {
-            return Some(Speaker {
-                side: c.side.other(),
-                index: c.index,
-            });
+            return Some(Speaker { side: c.side.other(), index: c.index });
         }
         if let Some(c) = newest(&|c| c.media.address == Some(source)) {
-            return Some(Speaker {
-                side: c.side,
-                index: c.index,
-            });
+            return Some(Speaker { side: c.side, index: c.index });
         }
-        newest(&|c| c.media.address.is_some_and(|a| a.same_host(source))).map(|c| Speaker {
-            side: c.side,
-            index: c.index,
-        })
+        newest(&|c| c.media.address.is_some_and(|a| a.same_host(source)))
+            .map(|c| Speaker { side: c.side, index: c.index })
     }
 
     /// What a payload type means in media that `speaker` sends at `at`: as the receiver described it, else as the
@@ -142,12 +124,7 @@ impl Negotiation {
     #[must_use]
     pub fn codec(&self, speaker: Option<Speaker>, destination: Endpoint, payload_type: u8) -> Option<Codec> {
         let by = |ok: &dyn Fn(&Claim) -> bool| {
-            self.claims
-                .iter()
-                .rev()
-                .filter(|c| ok(c))
-                .find_map(|c| c.media.codec(payload_type))
-                .cloned()
+            self.claims.iter().rev().filter(|c| ok(c)).find_map(|c| c.media.codec(payload_type)).cloned()
         };
         by(&|c| c.media.address == Some(destination))
             .or_else(|| {
@@ -170,11 +147,7 @@ impl Negotiation {
     /// `sendonly` is the normal state.
     #[must_use]
     pub fn holds(&self, side: Side, recording: bool) -> bool {
-        let mut sound = self
-            .current(side)
-            .iter()
-            .filter(|m| m.kind == "audio" && m.port != 0)
-            .peekable();
+        let mut sound = self.current(side).iter().filter(|m| m.kind == "audio" && m.port != 0).peekable();
         sound.peek().is_some()
             && sound.all(|m| {
                 m.unspecified
@@ -206,43 +179,26 @@ mod tests {
         assert!(n.describe(CaptureTime(2), Side::Callee, media("10.0.0.2", 5000, "")));
         assert!(!n.describe(CaptureTime(3), Side::Callee, media("10.0.0.2", 5000, "")));
         assert!(n.describe(CaptureTime(4), Side::Callee, media("10.0.0.2", 6000, "")));
-        let caller = Some(Speaker {
-            side: Side::Caller,
-            index: 0,
-        });
+        let caller = Some(Speaker { side: Side::Caller, index: 0 });
         for port in [5000, 6000] {
-            assert_eq!(
-                n.speaker(end("10.0.0.1:4000"), end(&format!("10.0.0.2:{port}"))),
-                caller
-            );
+            assert_eq!(n.speaker(end("10.0.0.1:4000"), end(&format!("10.0.0.2:{port}"))), caller);
         }
         // NAT: the destination is unknown, the source is not.
         assert_eq!(n.speaker(end("10.0.0.1:4000"), end("192.0.2.9:1")), caller);
         assert_eq!(n.speaker(end("10.0.0.1:4444"), end("192.0.2.9:1")), caller);
         assert_eq!(n.speaker(end("192.0.2.8:2"), end("192.0.2.9:1")), None);
-        assert_eq!(
-            n.codec(caller, end("10.0.0.2:5000"), 96).unwrap().label(),
-            "L16/16000"
-        );
+        assert_eq!(n.codec(caller, end("10.0.0.2:5000"), 96).unwrap().label(), "L16/16000");
         assert_eq!(n.codec(None, end("192.0.2.9:1"), 8).unwrap().label(), "PCMA/8000");
     }
 
     #[test]
     fn hold_in_calls_and_in_recording_sessions() {
         let mut n = Negotiation::default();
-        n.describe(
-            CaptureTime(1),
-            Side::Caller,
-            media("10.0.0.1", 4000, "a=sendonly\n"),
-        );
+        n.describe(CaptureTime(1), Side::Caller, media("10.0.0.1", 4000, "a=sendonly\n"));
         assert!(n.holds(Side::Caller, false) && !n.holds(Side::Caller, true));
         n.describe(CaptureTime(1), Side::Caller, media("0.0.0.0", 4000, ""));
         assert!(n.holds(Side::Caller, true));
-        n.describe(
-            CaptureTime(1),
-            Side::Caller,
-            media("10.0.0.1", 4000, "a=inactive\n"),
-        );
+        n.describe(CaptureTime(1), Side::Caller, media("10.0.0.1", 4000, "a=inactive\n"));
         assert!(n.holds(Side::Caller, true));
         n.restore(Side::Caller, media("10.0.0.1", 4000, ""));
         assert!(!n.holds(Side::Caller, false));

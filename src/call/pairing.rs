@@ -28,14 +28,7 @@ impl Pairing {
         if self.waiting.get(&key).is_some_and(|h| h.leg != bib.leg) {
             return self.waiting.remove(&key).map(|h| h.call);
         }
-        self.waiting.insert(
-            key,
-            Half {
-                leg: bib.leg,
-                at,
-                call,
-            },
-        );
+        self.waiting.insert(key, Half { leg: bib.leg, at, call });
         None
     }
 }

@@ -61,15 +61,8 @@ impl Portrait {
     /// The member that alone sends the stream of this label; `None` where several do, or the stream is mixed.
     #[must_use]
     pub fn speaker(&self, label: Option<&str>) -> Option<usize> {
-        let stream = self
-            .streams
-            .iter()
-            .find(|s| s.label.as_deref() == label && label.is_some())?;
-        let mut who = self
-            .members
-            .iter()
-            .enumerate()
-            .filter(|(_, m)| m.sends.contains(&stream.id));
+        let stream = self.streams.iter().find(|s| s.label.as_deref() == label && label.is_some())?;
+        let mut who = self.members.iter().enumerate().filter(|(_, m)| m.sends.contains(&stream.id));
         match (who.next(), who.next()) {
             (Some((i, _)), None) if !stream.mixed => Some(i),
             _ => None,
@@ -98,14 +91,8 @@ impl Portrait {
 
     fn cube_participant(&mut self, at: CaptureTime, value: &[u8]) {
         let a = NameAddr::parse(value);
-        let index = a
-            .param("media-index")
-            .and_then(|i| i.parse().ok())
-            .unwrap_or(self.by_media_index.len());
-        let known = self
-            .by_media_index
-            .iter()
-            .any(|(_, p)| p.uri.as_deref() == Some(a.bare_uri()));
+        let index = a.param("media-index").and_then(|i| i.parse().ok()).unwrap_or(self.by_media_index.len());
+        let known = self.by_media_index.iter().any(|(_, p)| p.uri.as_deref() == Some(a.bare_uri()));
         if !known && self.by_media_index.len() < MAX_MEMBERS {
             let p = party(&a);
             let who = Participant {
@@ -146,15 +133,8 @@ impl Portrait {
             let i = match self.members.iter().position(|m| m.id == p.id) {
                 Some(i) => i,
                 None if self.members.len() < MAX_MEMBERS => {
-                    let who = Participant {
-                        joined_at: Some(at),
-                        ..Participant::default()
-                    };
-                    self.members.push(Member {
-                        id: p.id,
-                        who,
-                        sends: Vec::new(),
-                    });
+                    let who = Participant { joined_at: Some(at), ..Participant::default() };
+                    self.members.push(Member { id: p.id, who, sends: Vec::new() });
                     self.members.len() - 1
                 }
                 None => continue,
@@ -182,11 +162,7 @@ impl Portrait {
 pub fn party(a: &NameAddr) -> Party {
     let uri = Some(a.bare_uri().to_owned()).filter(|u| !u.is_empty());
     let number = sip_name::user(&a.uri).map(str::to_owned);
-    Party {
-        uri,
-        number,
-        name: a.name.clone(),
-    }
+    Party { uri, number, name: a.name.clone() }
 }
 
 /// The vendor's dialect, by marks that no other vendor's messages bear.
@@ -194,10 +170,7 @@ fn platform(m: &Message<'_>) -> Option<&'static str> {
     const MARKS: [(&str, &[&str]); 7] = [
         ("cisco-webex", &["webex.com"]),
         ("broadworks", &["broadworks"]),
-        (
-            "metaswitch",
-            &["metaswitch networks", "metaswitchrecordingmetadata"],
-        ),
+        ("metaswitch", &["metaswitch networks", "metaswitchrecordingmetadata"]),
         ("avaya-sbce", &["asbce.com", "asbce@"]),
         ("oracle-sbc", &["acmepacket.com", "acmesrc"]),
         ("cisco-cucm", &["x-nearend;x-refci", "x-farend;x-refci"]),
@@ -211,10 +184,7 @@ fn platform(m: &Message<'_>) -> Option<&'static str> {
         text.push(b'\n');
     }
     let has = |mark: &&str| memmem::find(&text, mark.as_bytes()).is_some();
-    MARKS
-        .iter()
-        .find(|(_, marks)| marks.iter().any(|k| has(&k)))
-        .map(|(name, _)| *name)
+    MARKS.iter().find(|(_, marks)| marks.iter().any(|k| has(&k))).map(|(name, _)| *name)
 }
 
 #[cfg(test)]
@@ -227,12 +197,7 @@ mod tests {
         let text = format!("INVITE sip:b SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{headers}\r\n\r\n{body}");
         let m = sip::parse(text.as_bytes()).unwrap();
         let e = Endpoint::default();
-        p.hear(&Heard {
-            at: CaptureTime(at),
-            source: e,
-            destination: e,
-            message: &m,
-        });
+        p.hear(&Heard { at: CaptureTime(at), source: e, destination: e, message: &m });
     }
 
     fn document(mode: &str, participants: &[(&str, &str)]) -> String {
@@ -250,19 +215,11 @@ mod tests {
     #[test]
     fn members_join_change_and_leave() {
         let mut p = Portrait::default();
-        hear(
-            &mut p,
-            1,
-            RS,
-            &document("complete", &[("1", "sip:ASBCE@x"), ("2", "sip:200@h")]),
-        );
+        hear(&mut p, 1, RS, &document("complete", &[("1", "sip:ASBCE@x"), ("2", "sip:200@h")]));
         hear(&mut p, 2, RS, &document("partial", &[("3", "tel:+300")]));
         hear(&mut p, 3, RS, &document("complete", &[("3", "sip:301@h")]));
-        let got: Vec<_> = p
-            .members
-            .iter()
-            .map(|m| (m.who.number.as_deref().unwrap(), m.who.left_at))
-            .collect();
+        let got: Vec<_> =
+            p.members.iter().map(|m| (m.who.number.as_deref().unwrap(), m.who.left_at)).collect();
         assert_eq!(got, [("200", Some(CaptureTime(3))), ("301", None)]);
         assert_eq!(p.speaker(Some("3")), Some(1));
         assert_eq!(p.speaker(None), None);
@@ -278,11 +235,7 @@ mod tests {
             "",
         );
         assert_eq!(p.platform, Some("cisco-cube"));
-        let got: Vec<_> = p
-            .by_media_index
-            .iter()
-            .map(|(i, q)| (*i, q.number.as_deref().unwrap()))
-            .collect();
+        let got: Vec<_> = p.by_media_index.iter().map(|(i, q)| (*i, q.number.as_deref().unwrap())).collect();
         assert_eq!(got, [(0, "2"), (1, "3")]);
     }
 }

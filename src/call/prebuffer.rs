@@ -131,11 +131,7 @@ mod tests {
 
     fn flow(n: u16) -> FlowKey {
         let e = |p| Endpoint::new("10.0.0.1".parse().unwrap(), p);
-        FlowKey {
-            source: e(n),
-            destination: e(9),
-            ssrc: 7,
-        }
+        FlowKey { source: e(n), destination: e(9), ssrc: 7 }
     }
 
     fn packet(seq: u16) -> Vec<u8> {
@@ -161,21 +157,13 @@ mod tests {
     fn only_sustained_rtp_becomes_a_call() {
         let mut p = Prebuffer::default();
         for i in 0..50 {
-            p.hold(
-                CaptureTime(i),
-                flow(1),
-                &packet(65_530u16.wrapping_add(i as u16)),
-                &[1; 50],
-            );
+            p.hold(CaptureTime(i), flow(1), &packet(65_530u16.wrapping_add(i as u16)), &[1; 50]);
             p.hold(CaptureTime(i), flow(2), &packet((i * 7919) as u16), &[2; 50]);
             p.hold(CaptureTime(i), flow(3), b"not rtp at all", &[2; 50]);
         }
         assert!(p.ripe(CaptureTime(60), false).is_empty());
         let got = p.ripe(CaptureTime::from_parts(11, 0), false);
-        assert_eq!(
-            got.iter().map(|g| (g.0, g.1.len())).collect::<Vec<_>>(),
-            [(flow(1), 50)]
-        );
+        assert_eq!(got.iter().map(|g| (g.0, g.1.len())).collect::<Vec<_>>(), [(flow(1), 50)]);
         assert_eq!(p.dropped, 100);
     }
 }

@@ -73,10 +73,7 @@ impl SipStreams {
             self.drop_idlest();
         }
         let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
-        let s = self.open.entry(key).or_insert_with(|| Stream {
-            front: start,
-            ..Stream::default()
-        });
+        let s = self.open.entry(key).or_insert_with(|| Stream { front: start, ..Stream::default() });
         let before = s.held();
         s.last_at = at;
         s.insert(at, start, tcp.payload);
@@ -127,12 +124,7 @@ impl SipStreams {
     }
 
     fn drop_idlest(&mut self) {
-        if let Some(k) = self
-            .open
-            .iter()
-            .min_by_key(|(k, s)| (s.last_at, **k))
-            .map(|(k, _)| *k)
-        {
+        if let Some(k) = self.open.iter().min_by_key(|(k, s)| (s.last_at, **k)).map(|(k, _)| *k) {
             self.dropped += 1;
             self.forget(&k);
         }
@@ -157,18 +149,13 @@ impl Stream {
         let gap = distance(self.next(), sequence);
         if gap.unsigned_abs() > 16 << 20 {
             // Another connection on the same ports whose SYN was not seen.
-            *self = Self {
-                front: sequence,
-                last_at: at,
-                ..Self::default()
-            };
+            *self = Self { front: sequence, last_at: at, ..Self::default() };
             self.ready.extend_from_slice(payload);
             return;
         }
         if gap <= 0 {
             let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.ready
-                .extend_from_slice(payload.get(seen..).unwrap_or_default());
+            self.ready.extend_from_slice(payload.get(seen..).unwrap_or_default());
             self.join();
             return;
         }
@@ -193,8 +180,7 @@ impl Stream {
             }
             let (_, bytes) = self.ahead.remove(0);
             let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.ready
-                .extend_from_slice(bytes.get(seen..).unwrap_or_default());
+            self.ready.extend_from_slice(bytes.get(seen..).unwrap_or_default());
         }
         self.hole_since = None;
     }
@@ -225,10 +211,7 @@ impl Stream {
                 Framing::Junk(n) => at += n.max(1),
                 Framing::Message(n) => {
                     let sequence = self.front.wrapping_add(at as u32);
-                    out.push(Cut {
-                        sequence,
-                        bytes: rest.get(..n).unwrap_or(rest).to_vec(),
-                    });
+                    out.push(Cut { sequence, bytes: rest.get(..n).unwrap_or(rest).to_vec() });
                     at += n.max(1);
                 }
             }
@@ -273,10 +256,7 @@ mod tests {
 
     fn feed(s: &mut SipStreams, at: i64, sequence: u32, payload: &[u8]) -> Vec<Vec<u8>> {
         let t = CaptureTime::from_parts(at, 0);
-        s.add(t, end(1), end(5060), &segment(sequence, payload))
-            .into_iter()
-            .map(|c| c.bytes)
-            .collect()
+        s.add(t, end(1), end(5060), &segment(sequence, payload)).into_iter().map(|c| c.bytes).collect()
     }
 
     proptest! {

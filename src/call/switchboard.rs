@@ -82,11 +82,7 @@ impl Switchboard {
             self.legs.entry(leg).or_default().known.push(address);
             new.push(address);
             self.own(address, Owner { leg, rtcp: false });
-            let rtcp = c
-                .media
-                .rtcp_port
-                .or(address.port().checked_add(1))
-                .map(|p| address.with_port(p));
+            let rtcp = c.media.rtcp_port.or(address.port().checked_add(1)).map(|p| address.with_port(p));
             if let Some(r) = rtcp.filter(|r| *r != address) {
                 self.own(r, Owner { leg, rtcp: true });
             }
@@ -247,21 +243,12 @@ mod tests {
         };
         sides
             .iter()
-            .map(|s| Claim {
-                at: CaptureTime(0),
-                side: Side::Caller,
-                index: 0,
-                media: describe(s),
-            })
+            .map(|s| Claim { at: CaptureTime(0), side: Side::Caller, index: 0, media: describe(s) })
             .collect()
     }
 
     fn flow(source: &str, destination: &str, ssrc: u32) -> FlowKey {
-        FlowKey {
-            source: end(source),
-            destination: end(destination),
-            ssrc,
-        }
+        FlowKey { source: end(source), destination: end(destination), ssrc }
     }
 
     const T0: CaptureTime = CaptureTime(0);
@@ -278,10 +265,7 @@ mod tests {
         ] {
             assert_eq!(s.route(T0, f), Route::Leg(LegId(1)), "{f:?}");
         }
-        assert_eq!(
-            s.route(T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)),
-            Route::Unclaimed
-        );
+        assert_eq!(s.route(T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)), Route::Unclaimed);
     }
 
     #[test]
@@ -292,10 +276,7 @@ mod tests {
         assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
         s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
         assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
-        assert_eq!(
-            s.route(T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)),
-            Route::Leg(LegId(2))
-        );
+        assert_eq!(s.route(T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
     }
 
     #[test]

@@ -16,13 +16,7 @@ pub struct Window<R> {
 impl<R: Read> Window<R> {
     /// At the beginning of `input`.
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            buffer: vec![0; CHUNK],
-            at: 0,
-            end: 0,
-            position: 0,
-        }
+        Self { input, buffer: vec![0; CHUNK], at: 0, end: 0, position: 0 }
     }
 
     /// Bytes taken so far.
@@ -57,16 +51,12 @@ impl<R: Read> Window<R> {
 
     /// What [`Window::peek`] showed, once more.
     pub fn seen(&self, n: usize) -> &[u8] {
-        self.buffer
-            .get(self.at..self.end.min(self.at + n))
-            .unwrap_or_default()
+        self.buffer.get(self.at..self.end.min(self.at + n)).unwrap_or_default()
     }
 
     /// The last `n` bytes that were taken; they stay until the next peek.
     pub fn taken(&self, n: usize) -> &[u8] {
-        self.buffer
-            .get(self.at.saturating_sub(n)..self.at)
-            .unwrap_or_default()
+        self.buffer.get(self.at.saturating_sub(n)..self.at).unwrap_or_default()
     }
 
     /// Takes `n` bytes that were peeked at.

@@ -93,18 +93,13 @@ impl CaptureFile {
     /// # Errors
     /// [`OpenError`] when it cannot be opened or is no capture.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let fail = |error| OpenError::Io {
-            path: path.to_owned(),
-            error,
-        };
+        let fail = |error| OpenError::Io { path: path.to_owned(), error };
         if path == Path::new("-") {
             return Self::begin(path, Box::new(io::stdin()), None);
         }
         let meta = std::fs::metadata(path).map_err(fail)?;
         if meta.is_dir() {
-            return Err(OpenError::Folder {
-                path: path.to_owned(),
-            });
+            return Err(OpenError::Folder { path: path.to_owned() });
         }
         let file = File::open(path).map_err(fail)?;
         Self::begin(path, Box::new(file), meta.is_file().then_some(meta.len()))
@@ -112,14 +107,9 @@ impl CaptureFile {
 
     fn begin(path: &Path, input: Box<dyn Read + Send>, bytes: Option<u64>) -> Result<Self, OpenError> {
         let mut window = Window::new(input);
-        let head = window.peek(24).map_err(|error| OpenError::Io {
-            path: path.to_owned(),
-            error,
-        })?;
+        let head = window.peek(24).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
         if head.is_empty() {
-            return Err(OpenError::Empty {
-                path: path.to_owned(),
-            });
+            return Err(OpenError::Empty { path: path.to_owned() });
         }
         let format = match pcap::Header::parse(head) {
             Some(h) => {
@@ -182,22 +172,14 @@ impl CaptureFile {
                 Err(e) => {
                     self.over = true;
                     let position = self.window.position();
-                    self.troubles.push(Trouble {
-                        position,
-                        what: format!("cannot be read: {e}"),
-                    });
+                    self.troubles.push(Trouble { position, what: format!("cannot be read: {e}") });
                 }
             }
         };
         let (f, link) = found;
         let place = self.window.position() - f.behind as u64;
         let bytes = self.window.taken(f.behind).get(..f.length).unwrap_or_default();
-        Some(Frame {
-            at: f.at,
-            link,
-            bytes,
-            place,
-        })
+        Some(Frame { at: f.at, link, bytes, place })
     }
 }
 
@@ -227,31 +209,22 @@ pub(super) enum Step {
 fn foreign(path: &Path, head: &[u8]) -> OpenError {
     let convert = "convert it with Wireshark's `editcap -F pcapng IN OUT`";
     let (what, hint) = match head {
-        [0x1f, 0x8b, ..] => (
-            "gzip".to_owned(),
-            "unpack it: `gunzip -c FILE | earwitness replay -`",
-        ),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => (
-            "zstd".to_owned(),
-            "unpack it: `zstd -dc FILE | earwitness replay -`",
-        ),
+        [0x1f, 0x8b, ..] => ("gzip".to_owned(), "unpack it: `gunzip -c FILE | earwitness replay -`"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            ("zstd".to_owned(), "unpack it: `zstd -dc FILE | earwitness replay -`")
+        }
         [b'P', b'K', 3, 4, ..] => ("a zip archive".to_owned(), "unpack it first"),
         [b'G', b'M', b'B', b'U', ..] | [b'R', b'T', b'S', b'S', ..] => {
             ("Microsoft Network Monitor".to_owned(), convert)
         }
         [b's', b'n', b'o', b'o', b'p', ..] => ("snoop".to_owned(), convert),
-        _ if head.len() < 24 => (
-            format!("only {} bytes", head.len()),
-            "the file was cut off or never finished",
-        ),
+        _ if head.len() < 24 => {
+            (format!("only {} bytes", head.len()), "the file was cut off or never finished")
+        }
         _ => {
             let first: Vec<String> = head.iter().take(4).map(|b| format!("{b:02x}")).collect();
             (format!("it begins {}", first.join(" ")), convert)
         }
     };
-    OpenError::Format {
-        path: path.to_owned(),
-        what,
-        hint,
-    }
+    OpenError::Format { path: path.to_owned(), what, hint }
 }

@@ -19,11 +19,7 @@ struct Lane {
 
 impl Lane {
     fn advance(&mut self) {
-        self.held = self.file.next_frame().map(|f| Held {
-            at: f.at,
-            link: f.link,
-            bytes: f.bytes.to_vec(),
-        });
+        self.held = self.file.next_frame().map(|f| Held { at: f.at, link: f.link, bytes: f.bytes.to_vec() });
     }
 }
 
@@ -37,30 +33,20 @@ impl Merged {
     /// Reads these files together; each frame comes in order of time, as far as each file itself is in order.
     #[must_use]
     pub fn new(files: Vec<CaptureFile>) -> Self {
-        Self {
-            lanes: files.into_iter().map(|file| Lane { file, held: None }).collect(),
-            started: false,
-        }
+        Self { lanes: files.into_iter().map(|file| Lane { file, held: None }).collect(), started: false }
     }
 
     /// Gives the next frame to `take`; false at the end.
     pub fn next(&mut self, take: impl FnOnce(CaptureTime, LinkType, &[u8])) -> bool {
         if let [only] = self.lanes.as_mut_slice() {
-            return only
-                .file
-                .next_frame()
-                .map(|f| take(f.at, f.link, f.bytes))
-                .is_some();
+            return only.file.next_frame().map(|f| take(f.at, f.link, f.bytes)).is_some();
         }
         if !self.started {
             self.started = true;
             self.lanes.iter_mut().for_each(Lane::advance);
         }
-        let earliest = self
-            .lanes
-            .iter_mut()
-            .filter(|l| l.held.is_some())
-            .min_by_key(|l| l.held.as_ref().map(|h| h.at));
+        let earliest =
+            self.lanes.iter_mut().filter(|l| l.held.is_some()).min_by_key(|l| l.held.as_ref().map(|h| h.at));
         let Some(lane) = earliest else { return false };
         if let Some(h) = &lane.held {
             take(h.at, h.link, &h.bytes);
@@ -79,11 +65,7 @@ impl Merged {
     #[must_use]
     pub fn troubles(&self) -> Vec<(PathBuf, Trouble)> {
         let of = |l: &Lane| {
-            l.file
-                .troubles
-                .iter()
-                .map(|t| (l.file.path().to_owned(), t.clone()))
-                .collect::<Vec<_>>()
+            l.file.troubles.iter().map(|t| (l.file.path().to_owned(), t.clone())).collect::<Vec<_>>()
         };
         self.lanes.iter().flat_map(of).collect()
     }

@@ -38,26 +38,14 @@ impl Header {
             [0xa1, 0xb2, 0x3c, 0x4d] => (true, true),
             _ => return None,
         };
-        let h = Self {
-            big_endian,
-            nanoseconds,
-            link: 0,
-            last: None,
-        };
+        let h = Self { big_endian, nanoseconds, link: 0, last: None };
         // The upper bits hold the length of a frame check sequence.
-        Some(Self {
-            link: h.u32(b, 20)? & 0x0fff_ffff,
-            ..h
-        })
+        Some(Self { link: h.u32(b, 20)? & 0x0fff_ffff, ..h })
     }
 
     fn u32(self, b: &[u8], at: usize) -> Option<u32> {
         let v: [u8; 4] = b.get(at..at + 4)?.try_into().ok()?;
-        Some(if self.big_endian {
-            u32::from_be_bytes(v)
-        } else {
-            u32::from_le_bytes(v)
-        })
+        Some(if self.big_endian { u32::from_be_bytes(v) } else { u32::from_le_bytes(v) })
     }
 
     fn record(self, b: &[u8]) -> Option<Record> {
@@ -71,11 +59,7 @@ impl Header {
 
     /// Can this be a record? Lengths that no capture has and fractions beyond a second are garbage.
     fn plausible(self, r: &Record) -> bool {
-        let unit = if self.nanoseconds {
-            1_000_000_000
-        } else {
-            1_000_000
-        };
+        let unit = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
         r.captured <= FRAME_BYTES && r.original <= 16 << 20 && r.fraction < unit
     }
 
@@ -111,18 +95,9 @@ impl Header {
         }
         w.take(16 + r.captured);
         self.last = Some(r.seconds);
-        let nanos = if self.nanoseconds {
-            r.fraction
-        } else {
-            r.fraction * 1000
-        };
+        let nanos = if self.nanoseconds { r.fraction } else { r.fraction * 1000 };
         let at = CaptureTime::from_parts(r.seconds, nanos);
-        Ok(Step::Frame(Found {
-            at,
-            link: self.link,
-            behind: r.captured,
-            length: r.captured,
-        }))
+        Ok(Step::Frame(Found { at, link: self.link, behind: r.captured, length: r.captured }))
     }
 
     /// Looks behind garbage for two records in a row (or one that ends the file).
@@ -144,20 +119,12 @@ impl Header {
             None => "no capture record from here on; the rest of the file was not read".to_owned(),
         };
         w.take(found.unwrap_or(0));
-        Ok(Step::Trouble {
-            what,
-            position,
-            over: found.is_none(),
-        })
+        Ok(Step::Trouble { what, position, over: found.is_none() })
     }
 }
 
 /// The file ends inside something.
 pub(super) fn torn(position: u64, what: &str, got: usize, want: usize) -> Step {
     let what = format!("the file ends inside a {what} ({got} of {want} bytes are there)");
-    Step::Trouble {
-        what,
-        position,
-        over: true,
-    }
+    Step::Trouble { what, position, over: true }
 }

@@ -36,20 +36,12 @@ pub struct Section {
 impl Section {
     fn u16(&self, b: &[u8], at: usize) -> Option<u16> {
         let v: [u8; 2] = b.get(at..at + 2)?.try_into().ok()?;
-        Some(if self.big_endian {
-            u16::from_be_bytes(v)
-        } else {
-            u16::from_le_bytes(v)
-        })
+        Some(if self.big_endian { u16::from_be_bytes(v) } else { u16::from_le_bytes(v) })
     }
 
     fn u32(&self, b: &[u8], at: usize) -> Option<u32> {
         let v: [u8; 4] = b.get(at..at + 4)?.try_into().ok()?;
-        Some(if self.big_endian {
-            u32::from_be_bytes(v)
-        } else {
-            u32::from_le_bytes(v)
-        })
+        Some(if self.big_endian { u32::from_be_bytes(v) } else { u32::from_le_bytes(v) })
     }
 
     pub(super) fn next<R: Read>(&mut self, w: &mut Window<R>) -> io::Result<Step> {
@@ -65,17 +57,10 @@ impl Section {
             self.big_endian = head.get(8..12) == Some(&[0x1a, 0x2b, 0x3c, 0x4d]);
             self.interfaces.clear();
         }
-        let (kind, length) = (
-            self.u32(head, 0).unwrap_or(0),
-            self.u32(head, 4).unwrap_or(0) as usize,
-        );
+        let (kind, length) = (self.u32(head, 0).unwrap_or(0), self.u32(head, 4).unwrap_or(0) as usize);
         if length < 12 || length % 4 != 0 {
             let what = format!("a block says it is {length} bytes long; the rest of the file was not read");
-            return Ok(Step::Trouble {
-                what,
-                position,
-                over: true,
-            });
+            return Ok(Step::Trouble { what, position, over: true });
         }
         if length > BLOCK_BYTES {
             return skip(w, position, length);
@@ -128,9 +113,7 @@ impl Section {
                 }
                 _ => {}
             }
-            options = options
-                .get(4 + usize::from(length).next_multiple_of(4)..)
-                .unwrap_or_default();
+            options = options.get(4 + usize::from(length).next_multiple_of(4)..).unwrap_or_default();
         }
         Some(i)
     }
@@ -143,12 +126,7 @@ impl Section {
         let ns =
             ticks * i128::from(NANOS_PER_SEC) / i.ticks + i128::from(i.offset) * i128::from(NANOS_PER_SEC);
         let at = CaptureTime(i64::try_from(ns).ok()?);
-        let found = Found {
-            at,
-            link: i.link,
-            behind: block - 28,
-            length,
-        };
+        let found = Found { at, link: i.link, behind: block - 28, length };
         self.last = at;
         Some(Step::Frame(found))
     }
@@ -160,12 +138,7 @@ impl Section {
         let room = b.len().checked_sub(4)?;
         let snap = if i.snap == 0 { usize::MAX } else { i.snap };
         let length = original.min(snap).min(room);
-        Some(Step::Frame(Found {
-            at: self.last,
-            link: i.link,
-            behind: block - 12,
-            length,
-        }))
+        Some(Step::Frame(Found { at: self.last, link: i.link, behind: block - 12, length }))
     }
 }
 
@@ -180,9 +153,5 @@ fn skip<R: Read>(w: &mut Window<R>, position: u64, length: usize) -> io::Result<
         w.take(n);
         left -= n;
     }
-    Ok(Step::Trouble {
-        what: format!("a block of {length} bytes was skipped"),
-        position,
-        over: false,
-    })
+    Ok(Step::Trouble { what: format!("a block of {length} bytes was skipped"), position, over: false })
 }

@@ -54,9 +54,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut table = Table::new(width());
-    each(&reader, &filter, |call| {
-        Ok(table.row(out, &call, &reader.short_id(&call.id, SHORT_ID)?)?)
-    })?;
+    each(&reader, &filter, |call| Ok(table.row(out, &call, &reader.short_id(&call.id, SHORT_ID)?)?))?;
     table.end(out, filter != Filter::default())?;
     Ok(Exit::Done)
 }
@@ -118,51 +116,27 @@ impl Table {
         // start 8, length 7, mark 1, arrow 3, end 9, MOS 4, id 9, and the blanks between
         let kinds = width >= 110;
         let rest = width.saturating_sub(51 + if kinds { 12 } else { 0 });
-        Self {
-            party: (rest / 2).min(40),
-            kinds,
-            day: String::new(),
-            calls: 0,
-            seen: [false; 4],
-        }
+        Self { party: (rest / 2).min(40), kinds, day: String::new(), calls: 0, seen: [false; 4] }
     }
 
     fn row(&mut self, out: &mut dyn Write, call: &CallRecord, id: &str) -> std::io::Result<()> {
         let at = call.order_time();
         let day = utc(at, "%A %Y-%m-%d");
-        let (w, kind) = (
-            self.party,
-            if self.kinds {
-                format!("{:12}", "KIND")
-            } else {
-                String::new()
-            },
-        );
+        let (w, kind) = (self.party, if self.kinds { format!("{:12}", "KIND") } else { String::new() });
         if self.calls == 0 {
             let (from, to) = (fit("CALLER", w), fit("CALLEE", w));
-            writeln!(
-                out,
-                "START UTC  LENGTH   {from}   {to}  {kind}{:9}  {:4}  ID",
-                "END", "MOS"
-            )?;
+            writeln!(out, "START UTC  LENGTH   {from}   {to}  {kind}{:9}  {:4}  ID", "END", "MOS")?;
         }
         if day != self.day {
             writeln!(out, "{day}")?;
             self.day = day;
         }
         self.calls += 1;
-        let kind = if self.kinds {
-            format!("{:12}", call.kind.word())
-        } else {
-            String::new()
-        };
+        let kind = if self.kinds { format!("{:12}", call.kind.word()) } else { String::new() };
         let (start, length) = (utc(at, "%H:%M:%S"), length(call.duration_s));
         let (from, to) = (fit(&label(&call.caller, w), w), fit(&label(&call.callee, w), w));
         let (mark, end, mos) = (self.mark(call), end(call), quality(call));
-        writeln!(
-            out,
-            "{start}  {length:>7} {mark} {from} → {to}  {kind}{end:9}  {mos:4}  {id}"
-        )
+        writeln!(out, "{start}  {length:>7} {mark} {from} → {to}  {kind}{end:9}  {mos:4}  {id}")
     }
 
     fn mark(&mut self, call: &CallRecord) -> char {
@@ -219,15 +193,8 @@ fn end(call: &CallRecord) -> &'static str {
 fn quality(call: &CallRecord) -> String {
     const FAIR: f64 = 3.6;
     let worst = call.streams.iter().filter_map(|s| s.mos).reduce(f64::min);
-    let lossy = call
-        .streams
-        .iter()
-        .any(|s| s.lost.saturating_mul(100) > s.packets.saturating_add(s.lost));
-    let mark = if lossy || worst.is_some_and(|m| m < FAIR) {
-        "!"
-    } else {
-        ""
-    };
+    let lossy = call.streams.iter().any(|s| s.lost.saturating_mul(100) > s.packets.saturating_add(s.lost));
+    let mark = if lossy || worst.is_some_and(|m| m < FAIR) { "!" } else { "" };
     match worst {
         Some(mos) => format!("{mos:.1}{mark}"),
         None if call.streams.iter().any(|s| s.encrypted) => "srtp".into(),
@@ -238,10 +205,7 @@ fn quality(call: &CallRecord) -> String {
 
 /// A time as people type it, in UTC.
 fn when(text: &str) -> Result<CaptureTime, String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "`--since 2h` is about the clock of the one who asks"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "`--since 2h` is about the clock of the one who asks")]
     let now = jiff::Timestamp::now();
     parse_when(text.trim(), CaptureTime::from_micros(now.as_microsecond()))
 }
@@ -251,15 +215,11 @@ fn parse_when(text: &str, now: CaptureTime) -> Result<CaptureTime, String> {
         return Ok(now - ago);
     }
     let utc = |t: jiff::civil::DateTime| t.to_zoned(jiff::tz::TimeZone::UTC).map(|z| z.timestamp());
-    let at = text
-        .parse::<jiff::Timestamp>()
-        .or_else(|_| text.parse::<jiff::civil::DateTime>().and_then(utc));
+    let at = text.parse::<jiff::Timestamp>().or_else(|_| text.parse::<jiff::civil::DateTime>().and_then(utc));
     // Nanoseconds of 64 bits end in 2262 and begin in 1677: a time beyond is as good as the end.
-    at.map(|t| CaptureTime::from_parts(t.as_second(), t.subsec_nanosecond().into()))
-        .map_err(|_| {
-            "give 2026-11-22, \"2026-11-22 10:30\", 2026-11-22T10:30:00Z, or 30m, 2h, 7d for that long ago"
-                .into()
-        })
+    at.map(|t| CaptureTime::from_parts(t.as_second(), t.subsec_nanosecond().into())).map_err(|_| {
+        "give 2026-11-22, \"2026-11-22 10:30\", 2026-11-22T10:30:00Z, or 30m, 2h, 7d for that long ago".into()
+    })
 }
 
 fn ago(text: &str) -> Option<Duration> {
@@ -273,9 +233,7 @@ fn ago(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
-    Some(Duration::from_secs(
-        number.parse::<u64>().ok()?.saturating_mul(unit_s),
-    ))
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.saturating_mul(unit_s)))
 }
 
 #[cfg(test)]
@@ -299,23 +257,10 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Ok(at), "{text}");
         }
-        for wrong in [
-            "",
-            "h",
-            "-2h",
-            "2x",
-            "tomorrow",
-            "2026-13-01",
-            "1.5h",
-            "2026-11-22 25:00",
-            "é",
-        ] {
+        for wrong in ["", "h", "-2h", "2x", "tomorrow", "2026-13-01", "1.5h", "2026-11-22 25:00", "é"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse_when("99999999999999999999w", now).ok(), None);
-        assert_eq!(
-            parse_when("999999999999999w", now).ok(),
-            Some(CaptureTime(now.0 - i64::MAX))
-        );
+        assert_eq!(parse_when("999999999999999w", now).ok(), Some(CaptureTime(now.0 - i64::MAX)));
     }
 }

@@ -25,12 +25,7 @@ pub struct Args {
 /// # Errors
 /// When there is no such call, it has no such file, the file is not what was sealed, or it cannot be written.
 pub fn run(args: &Args, _out: &mut dyn Write) -> Result<Exit, Failure> {
-    let extension = args
-        .to
-        .extension()
-        .and_then(OsStr::to_str)
-        .unwrap_or_default()
-        .to_lowercase();
+    let extension = args.to.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
     let (kind, format) = match extension.as_str() {
         "wav" => ("audio", "wav"),
         "pcap" => ("packets", "pcap"),
@@ -43,10 +38,7 @@ pub fn run(args: &Args, _out: &mut dyn Write) -> Result<Exit, Failure> {
             "audio" => "no media of it was heard or could be decoded; its packets may be there, as .pcap",
             _ => "the ledger has no packets of it",
         };
-        return Err(Failure::Said(format!(
-            "call {} has no {kind} to export: {why}",
-            call.id
-        )));
+        return Err(Failure::Said(format!("call {} has no {kind} to export: {why}", call.id)));
     };
     write_whole(&args.to, |to| sealed_file::copy(&args.data.data, file, to)).map_err(|why| match why {
         Problem::Copy(e) => {
@@ -83,11 +75,8 @@ fn write_whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), Prob
     part.push(".part");
     let part = PathBuf::from(part);
     let mut file = File::create(&part).map_err(Problem::Copy)?;
-    let done = fill(&mut file).and_then(|()| {
-        file.sync_all()
-            .and_then(|()| std::fs::rename(&part, path))
-            .map_err(Problem::Copy)
-    });
+    let done = fill(&mut file)
+        .and_then(|()| file.sync_all().and_then(|()| std::fs::rename(&part, path)).map_err(Problem::Copy));
     if done.is_err() {
         // The failure itself is what is told.
         let _ = std::fs::remove_file(&part);

@@ -45,12 +45,7 @@ pub fn ladder(messages: &[LadderMessage]) -> String {
         let column = |host: &str| hosts.iter().position(|h| *h == host).unwrap_or(0);
         let time = format!("{:+.3}", m.at.secs_since(start));
         let line = if hosts.len() > MOST_HOSTS {
-            format!(
-                "{} → {}  {}",
-                lanes.name(column(&m.from)),
-                lanes.name(column(&m.to)),
-                clean(&m.label)
-            )
+            format!("{} → {}  {}", lanes.name(column(&m.from)), lanes.name(column(&m.to)), clean(&m.label))
         } else {
             lanes.arrow(column(&m.from), column(&m.to), &clean(&m.label))
         };
@@ -74,18 +69,10 @@ impl Lanes {
     fn new(hosts: &[&str]) -> Self {
         let step = ((WIDTH - TIME) / hosts.len().max(1)).clamp(NEAREST - 2, 30);
         if hosts.len() <= MOST_HOSTS && hosts.iter().all(|h| h.chars().count() < step) {
-            return Self {
-                names: hosts.iter().map(|h| clean(h)).collect(),
-                legend: String::new(),
-                step,
-            };
+            return Self { names: hosts.iter().map(|h| clean(h)).collect(), legend: String::new(), step };
         }
         let names: Vec<String> = (0..hosts.len()).map(letter).collect();
-        let legend = names
-            .iter()
-            .zip(hosts)
-            .map(|(n, h)| format!("{n} = {}\n", clean(h)))
-            .collect();
+        let legend = names.iter().zip(hosts).map(|(n, h)| format!("{n} = {}\n", clean(h))).collect();
         Self { names, legend, step }
     }
 
@@ -101,11 +88,8 @@ impl Lanes {
     fn head(&self) -> String {
         let mut text = self.legend.clone();
         if self.names.len() <= MOST_HOSTS {
-            let names: String = self
-                .names
-                .iter()
-                .map(|n| format!("{n:^width$}", width = self.step))
-                .collect();
+            let names: String =
+                self.names.iter().map(|n| format!("{n:^width$}", width = self.step)).collect();
             let _ = writeln!(text, "{:TIME$}{}", "", names.trim_end());
         }
         text
@@ -144,11 +128,7 @@ impl Lanes {
 /// A … Z, then A1 …
 fn letter(n: usize) -> String {
     let letter = char::from(b'A' + u8::try_from(n % 26).unwrap_or(0));
-    if n < 26 {
-        letter.to_string()
-    } else {
-        format!("{letter}{}", n / 26)
-    }
+    if n < 26 { letter.to_string() } else { format!("{letter}{}", n / 26) }
 }
 
 #[cfg(test)]
@@ -157,12 +137,7 @@ mod tests {
 
     fn message(ms: i64, from: &str, to: &str, label: &str) -> LadderMessage {
         let at = CaptureTime::from_micros(1_700_000_000_000_000 + ms * 1000);
-        LadderMessage {
-            at,
-            from: from.into(),
-            to: to.into(),
-            label: label.into(),
-        }
+        LadderMessage { at, from: from.into(), to: to.into(), label: label.into() }
     }
 
     #[test]

@@ -20,13 +20,7 @@ use std::process::ExitCode;
 
 /// The second ear on a phone system: records calls from a mirrored port or a capture file.
 #[derive(Debug, Parser)]
-#[command(
-    name = "earwitness",
-    version,
-    about,
-    max_term_width = 100,
-    subcommand_required = true
-)]
+#[command(name = "earwitness", version, about, max_term_width = 100, subcommand_required = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -54,12 +48,7 @@ pub enum Verb {
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
     /// The data folder
-    #[arg(
-        long,
-        env = "EARWITNESS_DATA",
-        default_value = "./earwitness-data",
-        value_name = "DIR"
-    )]
+    #[arg(long, env = "EARWITNESS_DATA", default_value = "./earwitness-data", value_name = "DIR")]
     pub data: PathBuf,
 }
 
@@ -126,11 +115,7 @@ pub fn main() -> ExitCode {
         Err(usage_or_help) => {
             // Nobody is left to tell when this cannot be printed.
             let _ = usage_or_help.print();
-            return if usage_or_help.use_stderr() {
-                Exit::Usage.into()
-            } else {
-                Exit::Done.into()
-            };
+            return if usage_or_help.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -55,10 +55,7 @@ pub(super) fn copy(data: &Path, file: &File, to: &mut dyn Write) -> Result<(), P
         found += n as u64;
     }
     if found != file.bytes {
-        return Err(Problem::Length {
-            found,
-            known: file.bytes,
-        });
+        return Err(Problem::Length { found, known: file.bytes });
     }
     let mut sha256 = String::new();
     for byte in hash.finalize() {
@@ -67,10 +64,7 @@ pub(super) fn copy(data: &Path, file: &File, to: &mut dyn Write) -> Result<(), P
     if sha256.eq_ignore_ascii_case(&file.sha256) {
         Ok(())
     } else {
-        Err(Problem::Altered {
-            found: sha256,
-            known: file.sha256.clone(),
-        })
+        Err(Problem::Altered { found: sha256, known: file.sha256.clone() })
     }
 }
 

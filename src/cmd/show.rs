@@ -58,18 +58,9 @@ fn head(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
         call.platform.as_deref(),
         call.direction.as_deref(),
     ];
-    writeln!(
-        out,
-        "  {}",
-        clean(&words.into_iter().flatten().collect::<Vec<_>>().join(", "))
-    )?;
-    let end = call
-        .end
-        .map_or(String::new(), |e| format!(", ended: {}", ending(e)));
-    let (day, length) = (
-        utc(call.order_time(), "%A %Y-%m-%d %H:%M:%S UTC"),
-        length(call.duration_s),
-    );
+    writeln!(out, "  {}", clean(&words.into_iter().flatten().collect::<Vec<_>>().join(", ")))?;
+    let end = call.end.map_or(String::new(), |e| format!(", ended: {}", ending(e)));
+    let (day, length) = (utc(call.order_time(), "%A %Y-%m-%d %H:%M:%S UTC"), length(call.duration_s));
     writeln!(out, "  {day}, length {length}{end}")?;
     if let Some(carried) = &call.carried {
         writeln!(
@@ -105,18 +96,9 @@ fn ending(end: End) -> &'static str {
 fn parties(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
     writeln!(out, "\nParties")?;
     let mut print = |word: &str, party: &Party, device: Option<&str>| {
-        let known = [
-            party.number.as_deref(),
-            party.name.as_deref(),
-            party.uri.as_deref(),
-            device,
-        ];
+        let known = [party.number.as_deref(), party.name.as_deref(), party.uri.as_deref(), device];
         let known: Vec<&str> = known.into_iter().flatten().filter(|s| !s.is_empty()).collect();
-        let known = if known.is_empty() {
-            "?".into()
-        } else {
-            clean(&known.join("  "))
-        };
+        let known = if known.is_empty() { "?".into() } else { clean(&known.join("  ")) };
         writeln!(out, "  {} {known}", fit(word, 8))
     };
     if call.participants.is_empty() {
@@ -124,11 +106,7 @@ fn parties(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
         print("callee", &call.callee, None)?;
     }
     for p in &call.participants {
-        let party = Party {
-            uri: p.uri.clone(),
-            number: p.number.clone(),
-            name: p.name.clone(),
-        };
+        let party = Party { uri: p.uri.clone(), number: p.number.clone(), name: p.name.clone() };
         print(&p.party, &party, p.device.as_deref())?;
     }
     Ok(())
@@ -151,31 +129,16 @@ fn timeline(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
     add(call.ended_at, "ended".into());
     lines.sort_by_key(|(at, _)| *at);
     if !lines.is_empty() {
-        writeln!(
-            out,
-            "\nTimeline (seconds from {})",
-            utc(start, "%H:%M:%S%.6f UTC")
-        )?;
+        writeln!(out, "\nTimeline (seconds from {})", utc(start, "%H:%M:%S%.6f UTC"))?;
     }
     for (at, text) in lines {
-        writeln!(
-            out,
-            "  {:>+10.3}  {}",
-            at.secs_since(start),
-            clean(text.trim_end())
-        )?;
+        writeln!(out, "  {:>+10.3}  {}", at.secs_since(start), clean(text.trim_end()))?;
     }
     if !call.dtmf.is_empty() {
         writeln!(out, "\nDialled (seconds of the audio)")?;
     }
     for d in &call.dtmf {
-        writeln!(
-            out,
-            "  {:>10.3}  {}  {}",
-            d.at_s,
-            clean(&d.digit),
-            who(d.party.as_ref())
-        )?;
+        writeln!(out, "  {:>10.3}  {}  {}", d.at_s, clean(&d.digit), who(d.party.as_ref()))?;
     }
     Ok(())
 }
@@ -208,26 +171,15 @@ fn streams(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
 fn stream(out: &mut dyn Write, s: &Stream) -> io::Result<()> {
     let party = fit(&who(s.party.as_ref()), 8);
     let secret = if s.encrypted { " srtp" } else { "" };
-    let codec = s
-        .codec
-        .clone()
-        .unwrap_or_else(|| s.payload_type.map_or("?".into(), |t| format!("payload {t}")));
+    let codec =
+        s.codec.clone().unwrap_or_else(|| s.payload_type.map_or("?".into(), |t| format!("payload {t}")));
     let codec = fit(&format!("{codec}{secret}"), 16);
     let expected = s.packets.saturating_add(s.lost).max(1);
     let lost = format!("{} ({:.2} %)", s.lost, s.lost as f64 * 100.0 / expected as f64);
     let mos = s.mos.map_or("-".into(), |m| format!("{m:.1}"));
     let (packets, late, copies, jitter) = (s.packets, s.reordered, s.duplicates, s.jitter_ms);
-    writeln!(
-        out,
-        "  {party} {codec} {packets:<11} {lost:14} {late:<6} {copies:<5}{jitter:<6.2}  {mos}"
-    )?;
-    writeln!(
-        out,
-        "           {} → {}  {}",
-        clean(&s.source),
-        clean(&s.destination),
-        clean(&s.ssrc)
-    )
+    writeln!(out, "  {party} {codec} {packets:<11} {lost:14} {late:<6} {copies:<5}{jitter:<6.2}  {mos}")?;
+    writeln!(out, "           {} → {}  {}", clean(&s.source), clean(&s.destination), clean(&s.ssrc))
 }
 
 fn who(party: Option<&String>) -> String {
@@ -240,13 +192,7 @@ fn files(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
         writeln!(out, "  none")?;
     }
     for f in &call.files {
-        writeln!(
-            out,
-            "  {} {}\n           {}",
-            fit(&f.kind, 8),
-            clean(&f.path),
-            details(f)
-        )?;
+        writeln!(out, "  {} {}\n           {}", fit(&f.kind, 8), clean(&f.path), details(f))?;
     }
     Ok(())
 }
@@ -254,16 +200,10 @@ fn files(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
 fn details(f: &File) -> String {
     let mut parts = vec![f.format.clone()];
     parts.extend(f.duration_s.map(|d| format!("{d:.3} s")));
-    parts.extend(
-        f.channels
-            .map(|c| format!("{c} channel{}", if c == 1 { "" } else { "s" })),
-    );
+    parts.extend(f.channels.map(|c| format!("{c} channel{}", if c == 1 { "" } else { "s" })));
     parts.extend(f.sample_rate.map(|r| format!("{r} Hz")));
     parts.push(format!("{} bytes", f.bytes));
     // The whole hash is in --json; eight characters tell two files apart.
-    parts.push(format!(
-        "sha256 {}…",
-        f.sha256.chars().take(8).collect::<String>()
-    ));
+    parts.push(format!("sha256 {}…", f.sha256.chars().take(8).collect::<String>()));
     clean(&parts.join(", "))
 }

@@ -13,9 +13,7 @@ pub(super) fn width() -> usize {
 pub(super) fn clean(text: &str) -> String {
     // The second range holds the marks that turn the direction of writing, which can make one name read as another.
     let steers = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars()
-        .map(|c| if steers(c) { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Text in exactly `width` columns: cut with an ellipsis, or filled with blanks.
@@ -66,15 +64,7 @@ mod tests {
 
     #[test]
     fn lengths_read_like_a_clock() {
-        let texts = [
-            Some(0.4),
-            Some(59.6),
-            Some(3599.0),
-            Some(3661.0),
-            None,
-            Some(f64::NAN),
-        ]
-        .map(length);
+        let texts = [Some(0.4), Some(59.6), Some(3599.0), Some(3661.0), None, Some(f64::NAN)].map(length);
         assert_eq!(texts, ["0:00", "1:00", "59:59", "1:01:01", "-", "-"]);
     }
 }

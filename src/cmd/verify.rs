@@ -81,14 +81,7 @@ fn check(args: &Args, call: &CallRecord, sum: &mut Sum, out: &mut dyn Write) -> 
     sum.files += call.files.len() as u64;
     sum.bad += u64::from(!problems.is_empty());
     if args.json {
-        return json_line(
-            out,
-            &Finding {
-                id: &call.id,
-                ok: problems.is_empty(),
-                problems,
-            },
-        );
+        return json_line(out, &Finding { id: &call.id, ok: problems.is_empty(), problems });
     }
     for problem in problems {
         writeln!(out, "{}: {}", call.id, clean(&problem))?;
@@ -107,25 +100,15 @@ fn every_call(
     loop {
         let mut calls: Vec<CallRecord> = Vec::new();
         let mut next = None;
-        reader.calls(
-            &Filter {
-                since,
-                ..Filter::default()
-            },
-            &mut |call| {
-                // Only between two times, so that the next part begins where this one ends.
-                if calls.len() >= SOME
-                    && calls
-                        .last()
-                        .is_some_and(|last| last.order_time() < call.order_time())
-                {
-                    next = Some(call.order_time());
-                    return ControlFlow::Break(());
-                }
-                calls.push(call);
-                ControlFlow::Continue(())
-            },
-        )?;
+        reader.calls(&Filter { since, ..Filter::default() }, &mut |call| {
+            // Only between two times, so that the next part begins where this one ends.
+            if calls.len() >= SOME && calls.last().is_some_and(|last| last.order_time() < call.order_time()) {
+                next = Some(call.order_time());
+                return ControlFlow::Break(());
+            }
+            calls.push(call);
+            ControlFlow::Continue(())
+        })?;
         calls.iter().try_for_each(&mut *check)?;
         match next {
             Some(next) => since = Some(next),
@@ -147,18 +130,11 @@ fn warn_of_strangers(reader: &Reader, data: &Path) -> Result<(), Failure> {
                 folders.push(path);
                 continue;
             }
-            let name = path
-                .strip_prefix(data)
-                .unwrap_or(&path)
-                .to_string_lossy()
-                .into_owned();
+            let name = path.strip_prefix(data).unwrap_or(&path).to_string_lossy().into_owned();
             if !reader.knows_file(&name)? {
                 // A warning that cannot be printed is no reason to stop.
-                let _ = writeln!(
-                    io::stderr(),
-                    "warning: {}: no call in the ledger has this file",
-                    clean(&name)
-                );
+                let _ =
+                    writeln!(io::stderr(), "warning: {}: no call in the ledger has this file", clean(&name));
             }
         }
     }

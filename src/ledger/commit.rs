@@ -29,20 +29,12 @@ impl Ledger {
     /// # Errors
     /// When another recorder has it, it is of a newer version, damaged, or the folder cannot be written.
     pub fn open(data_dir: &Path) -> Result<Self, LedgerError> {
-        let folder = |source| LedgerError::Folder {
-            dir: data_dir.to_owned(),
-            source,
-        };
+        let folder = |source| LedgerError::Folder { dir: data_dir.to_owned(), source };
         std::fs::create_dir_all(data_dir).map_err(folder)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(data_dir.join(LOCK_NAME))
-            .map_err(folder)?;
+        let lock =
+            OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
         lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => LedgerError::InUse {
-                dir: data_dir.to_owned(),
-            },
+            TryLockError::WouldBlock => LedgerError::InUse { dir: data_dir.to_owned() },
             TryLockError::Error(source) => folder(source),
         })?;
         let path = data_dir.join(FILE_NAME);
@@ -51,11 +43,7 @@ impl Ledger {
         upgrade::check(&db, &path, upgrade::newest())?;
         tune(&db).map_err(wrong)?;
         upgrade::upgrade(&mut db, &path, upgrade::MIGRATIONS)?;
-        Ok(Self {
-            db,
-            path,
-            _lock: lock,
-        })
+        Ok(Self { db, path, _lock: lock })
     }
 
     /// Writes down finished calls, all or none; a call of the same id is replaced. When this returns, they
@@ -114,8 +102,7 @@ fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
         .query_row([&call.id], |r| r.get(0))
         .optional()?;
     if old.is_some() {
-        db.prepare_cached("DELETE FROM calls WHERE call_no = ?1")?
-            .execute([old])?;
+        db.prepare_cached("DELETE FROM calls WHERE call_no = ?1")?.execute([old])?;
     }
     let (caller, callee) = (party_no(db, &call.caller)?, party_no(db, &call.callee)?);
     let order_at_us = call.order_time().micros();
@@ -157,21 +144,9 @@ fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
 fn put_participants(db: &Connection, call: &CallRecord, order_at_us: i64, call_no: i64) -> Result<()> {
     let mut sql = db.prepare_cached("INSERT INTO participants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
     for (position, p) in (0_i64..).zip(&call.participants) {
-        let known = Party {
-            uri: p.uri.clone(),
-            number: p.number.clone(),
-            name: p.name.clone(),
-        };
+        let known = Party { uri: p.uri.clone(), number: p.number.clone(), name: p.name.clone() };
         let no = party_no(db, &known)?;
-        sql.execute(params![
-            call_no,
-            position,
-            p.party,
-            no,
-            p.device,
-            us(p.joined_at),
-            us(p.left_at)
-        ])?;
+        sql.execute(params![call_no, position, p.party, no, p.device, us(p.joined_at), us(p.left_at)])?;
         put_party_call(db, no, order_at_us, call_no)?;
     }
     Ok(())
@@ -193,14 +168,7 @@ fn put_lists(db: &Connection, call: &CallRecord, call_no: i64) -> Result<()> {
     let mut sql = db.prepare_cached("INSERT INTO gaps VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for (position, g) in (0_i64..).zip(&call.gaps) {
         let (start_s, length_s) = (finite(g.start_s), finite(g.length_s));
-        sql.execute(params![
-            call_no,
-            position,
-            g.party,
-            start_s,
-            length_s,
-            g.cause.word()
-        ])?;
+        sql.execute(params![call_no, position, g.party, start_s, length_s, g.cause.word()])?;
     }
     let mut sql = db.prepare_cached("INSERT INTO dtmf VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (position, d) in (0_i64..).zip(&call.dtmf) {
@@ -277,15 +245,17 @@ fn party_no(db: &Connection, p: &Party) -> Result<Option<i64>> {
     }
     let mut sql =
         db.prepare_cached("INSERT INTO parties (uri, number, name, search_text) VALUES (?1, ?2, ?3, ?4)")?;
-    sql.insert(params![p.uri, p.number, p.name, search_text])
-        .map(Some)
+    sql.insert(params![p.uri, p.number, p.name, search_text]).map(Some)
 }
 
 /// Caller and participant are often the same party: once is enough.
 fn put_party_call(db: &Connection, party_no: Option<i64>, order_at_us: i64, call_no: i64) -> Result<()> {
     if party_no.is_some() {
-        db.prepare_cached("INSERT OR IGNORE INTO party_calls VALUES (?1, ?2, ?3)")?
-            .execute(params![party_no, order_at_us, call_no])?;
+        db.prepare_cached("INSERT OR IGNORE INTO party_calls VALUES (?1, ?2, ?3)")?.execute(params![
+            party_no,
+            order_at_us,
+            call_no
+        ])?;
     }
     Ok(())
 }

@@ -103,10 +103,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// No call answers to this id.
-    #[error(
-        "there is no call {id:?} in this ledger: `earwitness calls` lists the ids{}",
-        similar(near)
-    )]
+    #[error("there is no call {id:?} in this ledger: `earwitness calls` lists the ids{}", similar(near))]
     NotFound {
         /// What was asked for: an id, the start of one, or a SIP Call-ID.
         id: String,
@@ -145,17 +142,13 @@ impl LedgerError {
         use rusqlite::ErrorCode as Code;
         let path = path.to_owned();
         match source.sqlite_error_code() {
-            Some(Code::NotADatabase | Code::DatabaseCorrupt) => Self::Damaged {
-                path,
-                detail: source.to_string(),
-            },
+            Some(Code::NotADatabase | Code::DatabaseCorrupt) => {
+                Self::Damaged { path, detail: source.to_string() }
+            }
             Some(Code::DiskFull) => Self::Full { path },
             _ => match source {
                 rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..) => {
-                    Self::Damaged {
-                        path,
-                        detail: source.to_string(),
-                    }
+                    Self::Damaged { path, detail: source.to_string() }
                 }
                 source => Self::Sqlite { doing, path, source },
             },
@@ -166,31 +159,18 @@ impl LedgerError {
 /// A statement is planned once, whatever is bound to it. Without this, SQLite built with STAT4 (as the bundled one is)
 /// plans anew each time a value is bound that might have changed its mind.
 fn keep_plans(db: &rusqlite::Connection) -> rusqlite::Result<()> {
-    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map(|_| ())
+    db.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 fn similar(near: &[String]) -> String {
-    if near.is_empty() {
-        String::new()
-    } else {
-        format!("; those that start alike: {}", near.join(", "))
-    }
+    if near.is_empty() { String::new() } else { format!("; those that start alike: {}", near.join(", ")) }
 }
 
 fn at_least(candidates: &[String]) -> String {
     let n = candidates.len();
-    if n >= LedgerError::MAX_CANDIDATES {
-        format!("{n} or more")
-    } else {
-        n.to_string()
-    }
+    if n >= LedgerError::MAX_CANDIDATES { format!("{n} or more") } else { n.to_string() }
 }
 
 fn more(candidates: &[String]) -> &'static str {
-    if candidates.len() >= LedgerError::MAX_CANDIDATES {
-        " …"
-    } else {
-        ""
-    }
+    if candidates.len() >= LedgerError::MAX_CANDIDATES { " …" } else { "" }
 }

@@ -12,23 +12,9 @@ pub(super) fn search_text(party: &Party) -> Option<String> {
     if *party == Party::default() {
         return None;
     }
-    let digits = party
-        .number
-        .as_deref()
-        .map(digits)
-        .filter(|d| Some(d) != party.number.as_ref());
-    let parts = [
-        party.number.as_deref(),
-        party.uri.as_deref(),
-        party.name.as_deref(),
-        digits.as_deref(),
-    ];
-    let lines: Vec<String> = parts
-        .into_iter()
-        .flatten()
-        .filter(|s| !s.is_empty())
-        .map(fold)
-        .collect();
+    let digits = party.number.as_deref().map(digits).filter(|d| Some(d) != party.number.as_ref());
+    let parts = [party.number.as_deref(), party.uri.as_deref(), party.name.as_deref(), digits.as_deref()];
+    let lines: Vec<String> = parts.into_iter().flatten().filter(|s| !s.is_empty()).map(fold).collect();
     Some(lines.join("\n"))
 }
 
@@ -47,10 +33,7 @@ impl Needle {
         let text = fold(text.trim());
         let digits = digits(&text);
         let as_number = reads_like_number(&text, &digits) && digits != text;
-        (!text.is_empty()).then(|| Self {
-            text,
-            digits: as_number.then_some(digits),
-        })
+        (!text.is_empty()).then(|| Self { text, digits: as_number.then_some(digits) })
     }
 
     /// The query for the trigram index; `None` when a text is too short for it (under three characters).
@@ -68,10 +51,7 @@ impl Needle {
 
 /// Lower case, and no control characters (a NUL would end the text for SQLite's functions).
 fn fold(s: &str) -> String {
-    s.to_lowercase()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    s.to_lowercase().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn digits(s: &str) -> String {
@@ -102,14 +82,8 @@ mod tests {
     #[test]
     fn a_party_is_found_by_each_of_its_texts() {
         let text = search_text(&party("+49 (30) 123-45", "Jörg MÜLLER")).unwrap();
-        assert_eq!(
-            text,
-            "+49 (30) 123-45\nsip:+49 (30) 123-45@pbx.example\njörg müller\n493012345"
-        );
-        assert_eq!(
-            search_text(&party("alice", "A\0B")).unwrap(),
-            "alice\nsip:alice@pbx.example\na b"
-        );
+        assert_eq!(text, "+49 (30) 123-45\nsip:+49 (30) 123-45@pbx.example\njörg müller\n493012345");
+        assert_eq!(search_text(&party("alice", "A\0B")).unwrap(), "alice\nsip:alice@pbx.example\na b");
         assert_eq!(search_text(&Party::default()), None);
     }
 
@@ -118,15 +92,7 @@ mod tests {
         let of = |s| Needle::new(s).and_then(|n| n.digits);
         assert_eq!(of("+49 (30) 123-45").as_deref(), Some("493012345"));
         assert_eq!(of("555.123.4567").as_deref(), Some("5551234567"));
-        for unchanged in [
-            "493012345",
-            "10.0.0.15",
-            "10.0.0",
-            "1-2",
-            "müller",
-            "+4",
-            "alice 555",
-        ] {
+        for unchanged in ["493012345", "10.0.0.15", "10.0.0", "1-2", "müller", "+4", "alice 555"] {
             assert_eq!(of(unchanged), None, "{unchanged}");
         }
         assert_eq!(Needle::new("  "), None);

@@ -82,20 +82,14 @@ impl Plan {
         }
         // Both find the first matches without looking at all, so that the limit makes a common text cheap.
         let (sql, text) = match needle.trigrams() {
-            Some(trigrams) => (
-                "SELECT rowid FROM party_text WHERE party_text MATCH ?1 LIMIT ?2",
-                trigrams,
-            ),
-            None => (
-                "SELECT party_no FROM parties WHERE instr(search_text, ?1) LIMIT ?2",
-                needle.text.clone(),
-            ),
+            Some(trigrams) => ("SELECT rowid FROM party_text WHERE party_text MATCH ?1 LIMIT ?2", trigrams),
+            None => {
+                ("SELECT party_no FROM parties WHERE instr(search_text, ?1) LIMIT ?2", needle.text.clone())
+            }
         };
         let mut parties = db.prepare_cached(sql)?;
         let parties: Vec<String> = parties
-            .query_map((text, FEW_PARTIES as i64 + 1), |r| {
-                Ok(r.get::<_, i64>(0)?.to_string())
-            })?
+            .query_map((text, FEW_PARTIES as i64 + 1), |r| Ok(r.get::<_, i64>(0)?.to_string()))?
             .collect::<Result<_>>()?;
         Ok((parties.len() <= FEW_PARTIES).then(|| format!("[{}]", parties.join(","))))
     }
@@ -135,11 +129,7 @@ fn sql(way: &Way, filter: &Filter) -> String {
         Some(State::Active) => " AND c.state = 'active'",
         Some(State::Completed) => " AND c.state = 'completed'",
     };
-    let carried = if filter.carried {
-        " AND c.carried_primary IS NOT NULL"
-    } else {
-        ""
-    };
+    let carried = if filter.carried { " AND c.carried_primary IS NOT NULL" } else { "" };
     let in_range = |table| format!("{table}.order_at_us >= :since AND {table}.order_at_us < :until");
     let order = "ORDER BY c.order_at_us, c.id";
     let calls = in_range("c");
@@ -173,9 +163,7 @@ mod tests {
     fn steps(way: &Way, filter: &Filter) -> Vec<String> {
         let mut db = Connection::open_in_memory().unwrap();
         upgrade::upgrade(&mut db, std::path::Path::new("test"), upgrade::MIGRATIONS).unwrap();
-        let mut explain = db
-            .prepare(&format!("EXPLAIN QUERY PLAN {}", sql(way, filter)))
-            .unwrap();
+        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {}", sql(way, filter))).unwrap();
         let mut rows = explain.raw_query();
         let mut steps = Vec::new();
         while let Some(row) = rows.next().unwrap() {
@@ -189,11 +177,7 @@ mod tests {
     fn every_way_goes_by_an_index() {
         for state in [None, Some(State::Active), Some(State::Completed)] {
             for carried in [false, true] {
-                let filter = Filter {
-                    state,
-                    carried,
-                    ..Filter::default()
-                };
+                let filter = Filter { state, carried, ..Filter::default() };
                 for way in [Way::Time, Way::TimeAndParty, Way::Party] {
                     let steps = steps(&way, &filter);
                     let scans = |s: &&String| s.starts_with("SCAN") && !s.contains("VIRTUAL TABLE");
@@ -205,24 +189,14 @@ mod tests {
 
     #[test]
     fn carried_and_active_calls_have_their_own_index() {
-        let carried = Filter {
-            carried: true,
-            ..Filter::default()
-        };
+        let carried = Filter { carried: true, ..Filter::default() };
         assert!(
             steps(&Way::Time, &carried)[0].contains("calls_carried"),
             "{:?}",
             steps(&Way::Time, &carried)
         );
-        let active = Filter {
-            state: Some(State::Active),
-            ..Filter::default()
-        };
-        assert!(
-            steps(&Way::Time, &active)[0].contains("calls_active"),
-            "{:?}",
-            steps(&Way::Time, &active)
-        );
+        let active = Filter { state: Some(State::Active), ..Filter::default() };
+        assert!(steps(&Way::Time, &active)[0].contains("calls_active"), "{:?}", steps(&Way::Time, &active));
     }
 
     #[test]
@@ -253,15 +227,7 @@ mod tests {
 
     fn plan(db: &Connection, since: i64, text: &str) -> (Plan, Way) {
         let (since, party) = (Some(CaptureTime::from_micros(since)), Some(text.to_owned()));
-        let plan = Plan::choose(
-            db,
-            &Filter {
-                since,
-                party,
-                ..Filter::default()
-            },
-        )
-        .unwrap();
+        let plan = Plan::choose(db, &Filter { since, party, ..Filter::default() }).unwrap();
         let way = plan.way();
         (plan, way)
     }

@@ -42,17 +42,13 @@ impl Reader {
     pub fn open(data_dir: &Path) -> Result<Self, LedgerError> {
         let path = data_dir.join(FILE_NAME);
         if !data_dir.is_dir() {
-            return Err(LedgerError::NoFolder {
-                dir: data_dir.to_owned(),
-            });
+            return Err(LedgerError::NoFolder { dir: data_dir.to_owned() });
         }
         // SQLite would only say that it cannot.
         match std::fs::File::open(&path) {
             Ok(_) => {}
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Err(LedgerError::NoLedger {
-                    dir: data_dir.to_owned(),
-                });
+                return Err(LedgerError::NoLedger { dir: data_dir.to_owned() });
             }
             Err(source) => return Err(LedgerError::Unreadable { path, source }),
         }
@@ -65,14 +61,10 @@ impl Reader {
         }
         .map_err(wrong)?;
         match upgrade::check(&db, &path, upgrade::newest())? {
-            0 => Err(LedgerError::NoLedger {
-                dir: data_dir.to_owned(),
-            }),
-            v if v < upgrade::newest() => Err(LedgerError::Older {
-                path,
-                found: v,
-                known: upgrade::newest(),
-            }),
+            0 => Err(LedgerError::NoLedger { dir: data_dir.to_owned() }),
+            v if v < upgrade::newest() => {
+                Err(LedgerError::Older { path, found: v, known: upgrade::newest() })
+            }
             _ => Ok(Self { db, path }),
         }
     }
@@ -88,9 +80,8 @@ impl Reader {
         each: &mut dyn FnMut(CallRecord) -> ControlFlow<()>,
     ) -> Result<(), LedgerError> {
         self.snapshot(|db| {
-            Plan::choose(db, filter)?.run(db, |call_no| {
-                Ok(row::call(db, call_no)?.is_none_or(|call| each(call).is_continue()))
-            })
+            Plan::choose(db, filter)?
+                .run(db, |call_no| Ok(row::call(db, call_no)?.is_none_or(|call| each(call).is_continue())))
         })
     }
 
@@ -124,19 +115,11 @@ impl Reader {
         let call_id = !named.is_empty();
         let candidates = if call_id { named } else { self.ids_from(id)? };
         match candidates.as_slice() {
-            [] => Err(LedgerError::NotFound {
-                id: id.to_owned(),
-                near: self.near(id)?,
-            }),
-            [one] => self.get(one)?.ok_or_else(|| LedgerError::NotFound {
-                id: id.to_owned(),
-                near: Vec::new(),
-            }),
-            _ => Err(LedgerError::Ambiguous {
-                id: id.to_owned(),
-                call_id,
-                candidates,
-            }),
+            [] => Err(LedgerError::NotFound { id: id.to_owned(), near: self.near(id)? }),
+            [one] => {
+                self.get(one)?.ok_or_else(|| LedgerError::NotFound { id: id.to_owned(), near: Vec::new() })
+            }
+            _ => Err(LedgerError::Ambiguous { id: id.to_owned(), call_id, candidates }),
         }
     }
 
@@ -173,12 +156,7 @@ impl Reader {
             id,
         )?;
         let shared = |other: &String| id.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
-        let len = neighbours
-            .iter()
-            .map(|n| shared(n) + 1)
-            .max()
-            .unwrap_or(0)
-            .max(least);
+        let len = neighbours.iter().map(|n| shared(n) + 1).max().unwrap_or(0).max(least);
         Ok(id.chars().take(len).collect())
     }
 
@@ -187,10 +165,7 @@ impl Reader {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn knows_file(&self, path: &str) -> Result<bool, LedgerError> {
-        self.snapshot(|db| {
-            db.prepare_cached("SELECT 1 FROM files WHERE path = ?1")?
-                .exists([path])
-        })
+        self.snapshot(|db| db.prepare_cached("SELECT 1 FROM files WHERE path = ?1")?.exists([path]))
     }
 
     fn near(&self, id: &str) -> Result<Vec<String>, LedgerError> {
@@ -228,11 +203,7 @@ impl Reader {
 
     /// Runs `read` in one read transaction, so that a call's rows are of one commit. One within one is one.
     fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
-        let begun = if self.db.is_autocommit() {
-            Some(self.db.unchecked_transaction())
-        } else {
-            None
-        };
+        let begun = if self.db.is_autocommit() { Some(self.db.unchecked_transaction()) } else { None };
         let end = begun.transpose();
         end.and_then(|end| {
             let found = read(&self.db);
@@ -252,11 +223,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// SQLite is promised that nobody changes the file, and so makes no file beside it.
 fn connect_unchanging(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = String::from("file:");
-    for byte in std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_owned())
-        .as_os_str()
-        .as_encoded_bytes()
-    {
+    for byte in std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                 uri.push(char::from(*byte));
@@ -282,10 +249,7 @@ fn ready(db: Connection) -> rusqlite::Result<Connection> {
 }
 
 fn no_room_for_wal_index(e: &rusqlite::Error) -> bool {
-    matches!(
-        e.sqlite_error_code(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-    )
+    matches!(e.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn has_wal(path: &Path) -> bool {
@@ -308,14 +272,8 @@ mod tests {
         let path = odd.join(FILE_NAME);
         assert!(!has_wal(&path));
         let db = connect_unchanging(&path).unwrap();
-        assert_eq!(
-            upgrade::check(&db, &path, upgrade::newest()).unwrap(),
-            upgrade::newest()
-        );
-        assert!(
-            db.execute_batch("DELETE FROM calls").is_err(),
-            "it is open for reading only"
-        );
+        assert_eq!(upgrade::check(&db, &path, upgrade::newest()).unwrap(), upgrade::newest());
+        assert!(db.execute_batch("DELETE FROM calls").is_err(), "it is open for reading only");
         let names: BTreeSet<_> = odd.read_dir().unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "{names:?}");
     }

@@ -33,17 +33,10 @@ FROM files WHERE call_no = ?1 ORDER BY position";
 
 /// The call of a row number; `None` when there is none.
 pub(super) fn call(db: &Connection, call_no: i64) -> Result<Option<CallRecord>> {
-    let main = db
-        .prepare_cached(CALL)?
-        .query_row([call_no], main_row)
-        .optional()?;
+    let main = db.prepare_cached(CALL)?.query_row([call_no], main_row).optional()?;
     let Some(mut call) = main else { return Ok(None) };
-    call.call_ids = list(
-        db,
-        "SELECT call_id FROM call_ids WHERE call_no = ?1 ORDER BY position",
-        call_no,
-        |r| r.get(0),
-    )?;
+    call.call_ids =
+        list(db, "SELECT call_id FROM call_ids WHERE call_no = ?1 ORDER BY position", call_no, |r| r.get(0))?;
     call.identifiers = identifiers(db, call_no)?;
     call.participants = list(db, PARTICIPANTS, call_no, participant)?;
     call.streams = list(db, STREAMS, call_no, stream)?;
@@ -53,12 +46,8 @@ pub(super) fn call(db: &Connection, call_no: i64) -> Result<Option<CallRecord>> 
         call_no,
         gap,
     )?;
-    call.dtmf = list(
-        db,
-        "SELECT party, at_s, digit FROM dtmf WHERE call_no = ?1 ORDER BY position",
-        call_no,
-        dtmf,
-    )?;
+    call.dtmf =
+        list(db, "SELECT party, at_s, digit FROM dtmf WHERE call_no = ?1 ORDER BY position", call_no, dtmf)?;
     call.events = list(
         db,
         "SELECT at_us, what, detail FROM events WHERE call_no = ?1 ORDER BY position",
@@ -84,8 +73,7 @@ fn list<T>(
 
 fn identifiers(db: &Connection, call_no: i64) -> Result<BTreeMap<String, String>> {
     let mut sql = db.prepare_cached("SELECT name, value FROM identifiers WHERE call_no = ?1")?;
-    sql.query_map([call_no], |r| Ok((r.get(0)?, r.get(1)?)))?
-        .collect()
+    sql.query_map([call_no], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
 }
 
 fn main_row(r: &Row<'_>) -> Result<CallRecord> {
@@ -121,11 +109,7 @@ fn main_row(r: &Row<'_>) -> Result<CallRecord> {
 }
 
 fn party(r: &Row<'_>, at: usize) -> Result<Party> {
-    Ok(Party {
-        uri: r.get(at)?,
-        number: r.get(at + 1)?,
-        name: r.get(at + 2)?,
-    })
+    Ok(Party { uri: r.get(at)?, number: r.get(at + 1)?, name: r.get(at + 2)? })
 }
 
 fn participant(r: &Row<'_>) -> Result<Participant> {
@@ -162,28 +146,15 @@ fn stream(r: &Row<'_>) -> Result<Stream> {
 
 fn gap(r: &Row<'_>) -> Result<Gap> {
     let (start_s, length_s) = (figure(r, 1)?, figure(r, 2)?);
-    Ok(Gap {
-        party: r.get(0)?,
-        start_s,
-        length_s,
-        cause: word(r, 3, Cause::from_word)?,
-    })
+    Ok(Gap { party: r.get(0)?, start_s, length_s, cause: word(r, 3, Cause::from_word)? })
 }
 
 fn dtmf(r: &Row<'_>) -> Result<Dtmf> {
-    Ok(Dtmf {
-        party: r.get(0)?,
-        at_s: figure(r, 1)?,
-        digit: r.get(2)?,
-    })
+    Ok(Dtmf { party: r.get(0)?, at_s: figure(r, 1)?, digit: r.get(2)? })
 }
 
 fn event(r: &Row<'_>) -> Result<Event> {
-    Ok(Event {
-        at: CaptureTime::from_micros(r.get(0)?),
-        what: r.get(1)?,
-        detail: r.get(2)?,
-    })
+    Ok(Event { at: CaptureTime::from_micros(r.get(0)?), what: r.get(1)?, detail: r.get(2)? })
 }
 
 fn file(r: &Row<'_>) -> Result<File> {

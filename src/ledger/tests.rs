@@ -21,11 +21,7 @@ pub(super) fn rich() -> CallRecord {
         number: text("+4930123"),
         name: text("Jörg \"J\" O'Neil"),
     };
-    let callee = Party {
-        uri: None,
-        number: text(""),
-        name: text("nul\0and\nnewline"),
-    };
+    let callee = Party { uri: None, number: text(""), name: text("nul\0and\nnewline") };
     let stream = |party: &str, started: i64| Stream {
         party: text(party),
         ssrc: "0x1a2b3c4d".into(),
@@ -61,11 +57,7 @@ pub(super) fn rich() -> CallRecord {
                 joined_at: Some(at(5)),
                 left_at: None,
             },
-            Participant {
-                party: "p3".into(),
-                left_at: Some(at(9)),
-                ..Participant::default()
-            },
+            Participant { party: "p3".into(), left_at: Some(at(9)), ..Participant::default() },
         ],
         direction: text("inbound"),
         identifiers: BTreeMap::from([("ucid".into(), "0001".into()), ("X-Empty".into(), String::new())]),
@@ -81,38 +73,14 @@ pub(super) fn rich() -> CallRecord {
         }),
         streams: vec![
             stream("caller", 1),
-            Stream {
-                mos: None,
-                codec: None,
-                party: None,
-                payload_type: None,
-                ..stream("", 2)
-            },
+            Stream { mos: None, codec: None, party: None, payload_type: None, ..stream("", 2) },
         ],
         gaps: vec![
-            Gap {
-                party: text("caller"),
-                start_s: 3.2,
-                length_s: 0.04,
-                cause: Cause::LateJoin,
-            },
-            Gap {
-                party: None,
-                start_s: 1e-9,
-                length_s: f64::NAN,
-                cause: Cause::Masked,
-            },
+            Gap { party: text("caller"), start_s: 3.2, length_s: 0.04, cause: Cause::LateJoin },
+            Gap { party: None, start_s: 1e-9, length_s: f64::NAN, cause: Cause::Masked },
         ],
-        dtmf: vec![Dtmf {
-            party: text("callee"),
-            at_s: 5.1,
-            digit: "#".into(),
-        }],
-        events: vec![Event {
-            at: at(3),
-            what: "hold".into(),
-            detail: "…".into(),
-        }],
+        dtmf: vec![Dtmf { party: text("callee"), at_s: 5.1, digit: "#".into() }],
+        events: vec![Event { at: at(3), what: "hold".into(), detail: "…".into() }],
         files: vec![
             File {
                 kind: "audio".into(),
@@ -202,24 +170,16 @@ fn a_call_committed_again_replaces_what_was_there() {
     second.gaps.clear();
     second.started_at = Some(at(42));
     second.caller.name = text("renamed");
-    ledger
-        .commit_records([&first, &bare("other"), &first].into_iter())
-        .unwrap();
+    ledger.commit_records([&first, &bare("other"), &first].into_iter()).unwrap();
     ledger.commit_records([&second].into_iter()).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let calls = all(&reader);
     assert_eq!(calls.len(), 2);
     assert_eq!(json(&calls[1]), json(&second));
     let rows = |table: &str| -> i64 {
-        ledger
-            .db()
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0))
-            .unwrap()
+        ledger.db().query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).unwrap()
     };
-    assert_eq!(
-        (rows("streams"), rows("files"), rows("gaps"), rows("events")),
-        (1, 1, 0, 1)
-    );
+    assert_eq!((rows("streams"), rows("files"), rows("gaps"), rows("events")), (1, 1, 0, 1));
     assert_eq!(rows("pragma_foreign_key_check"), 0);
 }
 
@@ -227,13 +187,8 @@ fn a_call_committed_again_replaces_what_was_there() {
 fn a_batch_that_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path()).unwrap();
-    let same_file = CallRecord {
-        id: "another".into(),
-        ..rich()
-    };
-    let error = ledger
-        .commit_records([&rich(), &same_file].into_iter())
-        .unwrap_err();
+    let same_file = CallRecord { id: "another".into(), ..rich() };
+    let error = ledger.commit_records([&rich(), &same_file].into_iter()).unwrap_err();
     assert!(error.to_string().contains("files.path"), "{error}");
     assert!(all(&Reader::open(dir.path()).unwrap()).is_empty());
     ledger.commit_records([&rich()].into_iter()).unwrap();
@@ -244,10 +199,7 @@ fn a_reader_sees_what_is_committed_while_the_writer_is_in_the_middle_of_more() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path()).unwrap();
     ledger.commit_records([&bare("one")].into_iter()).unwrap();
-    ledger
-        .db()
-        .execute_batch("BEGIN IMMEDIATE; DELETE FROM calls;")
-        .unwrap();
+    ledger.db().execute_batch("BEGIN IMMEDIATE; DELETE FROM calls;").unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     assert_eq!(all(&reader).len(), 1);
     ledger.db().execute_batch("COMMIT").unwrap();
@@ -258,20 +210,12 @@ fn a_reader_sees_what_is_committed_while_the_writer_is_in_the_middle_of_more() {
 fn a_listing_is_of_one_moment_though_calls_are_committed_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path()).unwrap();
-    ledger
-        .commit_records([&bare("a"), &bare("b")].into_iter())
-        .unwrap();
+    ledger.commit_records([&bare("a"), &bare("b")].into_iter()).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let mut seen = Vec::new();
     let mut each = |c: CallRecord| {
-        ledger
-            .commit_records([&bare(&format!("{}x", c.id))].into_iter())
-            .unwrap();
-        assert_eq!(
-            reader.short_id(&c.id, 1).unwrap(),
-            c.id,
-            "a reader may be asked within a listing"
-        );
+        ledger.commit_records([&bare(&format!("{}x", c.id))].into_iter()).unwrap();
+        assert_eq!(reader.short_id(&c.id, 1).unwrap(), c.id, "a reader may be asked within a listing");
         seen.push(c.id);
         ControlFlow::Continue(())
     };
@@ -298,17 +242,8 @@ fn a_word_the_contract_does_not_know_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(dir.path()).unwrap();
     ledger.commit_records([&bare("one")].into_iter()).unwrap();
-    assert!(
-        ledger
-            .db()
-            .execute_batch("UPDATE calls SET kind = 'fax'")
-            .is_err(),
-        "the CHECK holds"
-    );
-    ledger
-        .db()
-        .execute_batch("PRAGMA ignore_check_constraints = 1; UPDATE calls SET kind = 'fax'")
-        .unwrap();
+    assert!(ledger.db().execute_batch("UPDATE calls SET kind = 'fax'").is_err(), "the CHECK holds");
+    ledger.db().execute_batch("PRAGMA ignore_check_constraints = 1; UPDATE calls SET kind = 'fax'").unwrap();
     let error = Reader::open(dir.path()).unwrap().get("one").unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
@@ -319,8 +254,7 @@ fn a_full_disk_harms_nothing_and_is_got_over() {
     let mut ledger = Ledger::open(dir.path()).unwrap();
     ledger.commit_records([&bare("before")].into_iter()).unwrap();
     let room = |db: &rusqlite::Connection, pages: i64| {
-        db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
-            .unwrap();
+        db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
     };
     let many: Vec<_> = (0..500).map(|n| bare(&format!("{n:032}"))).collect();
     room(ledger.db(), 1);

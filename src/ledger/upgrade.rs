@@ -32,15 +32,12 @@ pub(super) fn upgrade(db: &mut Connection, path: &Path, migrations: &[Migration]
     if check(db, path, known)? == known {
         return Ok(());
     }
-    let step = db
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(wrong)?;
+    let step = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(wrong)?;
     let found = check(&step, path, known)?;
     for sql in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
         step.execute_batch(sql).map_err(wrong)?;
     }
-    step.pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(wrong)?;
+    step.pragma_update(None, "application_id", APPLICATION_ID).map_err(wrong)?;
     step.pragma_update(None, "user_version", known).map_err(wrong)?;
     step.commit().map_err(wrong)
 }
@@ -52,16 +49,12 @@ pub(super) fn check(db: &Connection, path: &Path, known: i64) -> Result<i64, Led
     let (application, found) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
     let empty = number("SELECT count(*) FROM sqlite_schema")? == 0;
     match (application, found) {
-        (APPLICATION_ID, v) if v > known => Err(LedgerError::Newer {
-            path: path.to_owned(),
-            found: v,
-            known,
-        }),
+        (APPLICATION_ID, v) if v > known => {
+            Err(LedgerError::Newer { path: path.to_owned(), found: v, known })
+        }
         (APPLICATION_ID, v) if v > 0 => Ok(v),
         (0, 0) if empty => Ok(0),
-        _ => Err(LedgerError::Foreign {
-            path: path.to_owned(),
-        }),
+        _ => Err(LedgerError::Foreign { path: path.to_owned() }),
     }
 }
 
@@ -103,17 +96,7 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         upgrade(&mut db, at(), &[ONE, TWO]).unwrap();
         let error = upgrade(&mut db, at(), &[ONE]).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                LedgerError::Newer {
-                    found: 2,
-                    known: 1,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, LedgerError::Newer { found: 2, known: 1, .. }), "{error}");
     }
 
     #[test]

@@ -67,25 +67,13 @@ pub fn place(packets: &[Ordered], clock: u32, rate: u32) -> Vec<Place> {
             .saturating_add(base)
             .saturating_add(ns(head.timestamp - first.timestamp, clock));
         let segment_at = CaptureTime(told.max(end_ns));
-        let mut slip = Slip {
-            base,
-            rate,
-            target: 0,
-            now: 0,
-            moving: false,
-        };
+        let mut slip = Slip { base, rate, target: 0, now: 0, moving: false };
         for p in ps {
             let since = ns(p.timestamp - head.timestamp, clock);
-            let told = windows
-                .get(usize::try_from(since / WINDOW_NS).unwrap_or(0))
-                .copied()
-                .flatten();
+            let told = windows.get(usize::try_from(since / WINDOW_NS).unwrap_or(0)).copied().flatten();
             let offset =
                 (i128::from(p.timestamp - head.timestamp) * i128::from(rate)).div_euclid(i128::from(clock));
-            out.push(Place {
-                segment_at,
-                offset: i64::try_from(offset).unwrap_or(0) + slip.step(told),
-            });
+            out.push(Place { segment_at, offset: i64::try_from(offset).unwrap_or(0) + slip.step(told) });
         }
         if let Some(last) = out.last() {
             let length = ps.windows(2).rev().find_map(|w| match *w {
@@ -93,10 +81,7 @@ pub fn place(packets: &[Ordered], clock: u32, rate: u32) -> Vec<Place> {
                 _ => None,
             });
             let length = ns(length.unwrap_or(0), clock).clamp(0, 100_000_000);
-            end_ns = segment_at
-                .nanos()
-                .saturating_add(ns(last.offset, rate))
-                .saturating_add(length);
+            end_ns = segment_at.nanos().saturating_add(ns(last.offset, rate)).saturating_add(length);
         }
     }
     out
@@ -120,13 +105,7 @@ fn segments(delays: &[i64]) -> Vec<usize> {
     let (mut before, mut now, mut n) = (i64::MAX, i64::MAX, 0);
     for (i, d) in delays.iter().copied().enumerate() {
         let floor = before.min(now);
-        let ahead = |run: usize| {
-            delays
-                .get(i..delays.len().min(i + run))
-                .unwrap_or_default()
-                .iter()
-                .copied()
-        };
+        let ahead = |run: usize| delays.get(i..delays.len().min(i + run)).unwrap_or_default().iter().copied();
         let later = floor.saturating_add(JUMP_NS);
         let earlier = floor.saturating_sub(JUMP_NS);
         let jumped = (d > later && ahead(LATE_RUN).all(|x| x > later))
@@ -219,19 +198,12 @@ mod tests {
     }
 
     fn samples(p: &[Ordered]) -> Vec<i64> {
-        place(p, 8000, 8000)
-            .iter()
-            .map(|x| x.sample(CaptureTime(0), 8000))
-            .collect()
+        place(p, 8000, 8000).iter().map(|x| x.sample(CaptureTime(0), 8000)).collect()
     }
 
     #[test]
     fn jitter_moves_nothing() {
-        let s = samples(&stream(
-            3000,
-            |i| i * 20_000_000 + noise(i, 40_000_000),
-            |i| i * 160,
-        ));
+        let s = samples(&stream(3000, |i| i * 20_000_000 + noise(i, 40_000_000), |i| i * 160));
         let first = s[0];
         assert!((0..=16).contains(&first), "{first}");
         assert!(s.iter().enumerate().all(|(i, x)| *x == first + i as i64 * 160));
@@ -242,12 +214,8 @@ mod tests {
         for ppm in [100i64, -100] {
             let real = |i: i64| i * 20_000_000 + i * 20 * ppm;
             let s = samples(&stream(180_000, |i| real(i) + noise(i, 5_000_000), |i| i * 160));
-            let worst = s
-                .iter()
-                .enumerate()
-                .map(|(i, x)| (x * 125_000 - real(i as i64)).abs())
-                .max()
-                .unwrap();
+            let worst =
+                s.iter().enumerate().map(|(i, x)| (x * 125_000 - real(i as i64)).abs()).max().unwrap();
             assert!(worst < 10_000_000, "{ppm} ppm: {worst} ns");
             assert!(s.windows(2).all(|w| (159..=161).contains(&(w[1] - w[0]))));
         }
@@ -271,11 +239,8 @@ mod tests {
 
     #[test]
     fn a_timestamp_jump_does_not_move_the_sound() {
-        let s = samples(&stream(
-            200,
-            |i| i * 20_000_000,
-            |i| i * 160 + if i >= 100 { 80_000_000 } else { 0 },
-        ));
+        let s =
+            samples(&stream(200, |i| i * 20_000_000, |i| i * 160 + if i >= 100 { 80_000_000 } else { 0 }));
         assert!(s.iter().enumerate().all(|(i, x)| *x == i as i64 * 160));
     }
 
@@ -294,11 +259,7 @@ mod tests {
         let s = samples(&stream(
             200,
             |i| {
-                if (100..105).contains(&i) {
-                    105 * 20_000_000 + 200_000_000
-                } else {
-                    i * 20_000_000
-                }
+                if (100..105).contains(&i) { 105 * 20_000_000 + 200_000_000 } else { i * 20_000_000 }
             },
             |i| i * 160,
         ));

@@ -24,12 +24,7 @@ pub fn digits<'a>(events: impl Iterator<Item = (Packet, &'a [u8])>) -> Vec<Digit
     for (p, payload) in events {
         let Some(e) = Event::parse(payload) else { continue };
         let Some(key) = e.digit() else { continue };
-        if let Some(s) = seen
-            .iter_mut()
-            .rev()
-            .take(16)
-            .find(|s| s.0 == p.timestamp && s.1 == e.id)
-        {
+        if let Some(s) = seen.iter_mut().rev().take(16).find(|s| s.0 == p.timestamp && s.1 == e.id) {
             s.2 = s.2.max(e.duration);
             continue;
         }
@@ -64,10 +59,7 @@ mod tests {
     }
 
     fn keys(events: &[(Packet, Vec<u8>)]) -> String {
-        digits(events.iter().map(|(p, b)| (*p, b.as_slice())))
-            .iter()
-            .map(|d| d.key)
-            .collect()
+        digits(events.iter().map(|(p, b)| (*p, b.as_slice()))).iter().map(|d| d.key).collect()
     }
 
     #[test]

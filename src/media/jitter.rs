@@ -22,11 +22,7 @@ pub fn mean_ms(packets: &[Packet], clock: u32) -> f64 {
         sum += jitter;
         n += 1;
     }
-    if n == 0 {
-        0.0
-    } else {
-        (sum / f64::from(n) * 1e6).round() / 1e3
-    }
+    if n == 0 { 0.0 } else { (sum / f64::from(n) * 1e6).round() / 1e3 }
 }
 
 #[cfg(test)]

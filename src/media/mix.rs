@@ -57,13 +57,7 @@ pub fn render(
 ) -> io::Result<u64> {
     let mut filters: Vec<Vec<f32>> = tracks
         .iter()
-        .map(|t| {
-            if t.decoder.sample_rate() == rate {
-                Vec::new()
-            } else {
-                vec![0.0; COEFFS_LEN]
-            }
-        })
+        .map(|t| if t.decoder.sample_rate() == rate { Vec::new() } else { vec![0.0; COEFFS_LEN] })
         .collect();
     let mut voices = Vec::with_capacity(tracks.len());
     for (t, f) in tracks.into_iter().zip(&mut filters) {
@@ -86,18 +80,10 @@ pub fn render(
             }
         }
         let more = voices.iter().any(|v| !v.is_over());
-        let needed = usize::try_from(least.saturating_sub(done))
-            .unwrap_or(WINDOW)
-            .max(heard)
-            .min(WINDOW);
+        let needed = usize::try_from(least.saturating_sub(done)).unwrap_or(WINDOW).max(heard).min(WINDOW);
         let n = if more { WINDOW } else { needed };
         out.clear();
-        out.extend(
-            mixed
-                .iter()
-                .take(n * channels)
-                .map(|x| (*x).clamp(-32_768, 32_767) as i16),
-        );
+        out.extend(mixed.iter().take(n * channels).map(|x| (*x).clamp(-32_768, 32_767) as i16));
         write(&out)?;
         done += n as u64;
     }
@@ -201,14 +187,8 @@ impl<'f> Voice<'f> {
                     .map_err(|e| io::Error::other(format!("{e:?}")))?,
             ),
         };
-        let source = Source {
-            track,
-            next: 0,
-            at: 0,
-            pending: Vec::new(),
-            pending_at: 0,
-            payload: Vec::new(),
-        };
+        let source =
+            Source { track, next: 0, at: 0, pending: Vec::new(), pending_at: 0, payload: Vec::new() };
         let mut v = Self {
             source,
             resampler,
@@ -299,23 +279,11 @@ mod tests {
                     .map(|(start, s)| {
                         let place = bytes.len() as u64;
                         bytes.extend(s.iter().flat_map(|x| x.to_be_bytes()));
-                        Cue {
-                            start: *start,
-                            place,
-                            length: (s.len() * 2) as u16,
-                        }
+                        Cue { start: *start, place, length: (s.len() * 2) as u16 }
                     })
                     .collect();
-                let codec = Codec {
-                    name: "L16".into(),
-                    clock: *rate,
-                    channels: 1,
-                };
-                Track {
-                    channel: *channel,
-                    cues,
-                    decoder: decoder(&codec).unwrap(),
-                }
+                let codec = Codec { name: "L16".into(), clock: *rate, channels: 1 };
+                Track { channel: *channel, cues, decoder: decoder(&codec).unwrap() }
             })
             .collect();
         let mut out = Vec::new();
@@ -330,12 +298,7 @@ mod tests {
 
     #[test]
     fn places_gaps_overlaps_and_slips() {
-        let one = vec![
-            (0, vec![1; 4]),
-            (3, vec![2; 4]),
-            (8, vec![3; 2]),
-            (13, vec![4; 2]),
-        ];
+        let one = vec![(0, vec![1; 4]), (3, vec![2; 4]), (8, vec![3; 2]), (13, vec![4; 2])];
         assert_eq!(
             render_l16(&[(0, 8000, one)], 1, 8000, 17),
             [1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 0, 0, 0, 4, 4, 0, 0]
@@ -347,11 +310,7 @@ mod tests {
         let ramp: Vec<i16> = (0..100).collect();
         let long: Vec<(i64, Vec<i16>)> = (0..500).map(|i| (i * 100, ramp.clone())).collect();
         let out = render_l16(
-            &[
-                (0, 8000, long.clone()),
-                (1, 8000, long.clone()),
-                (1, 8000, vec![(5, vec![32_767; 1])]),
-            ],
+            &[(0, 8000, long.clone()), (1, 8000, long.clone()), (1, 8000, vec![(5, vec![32_767; 1])])],
             2,
             8000,
             0,
@@ -365,21 +324,14 @@ mod tests {
 
     #[test]
     fn what_begins_before_the_origin_is_cut() {
-        assert_eq!(
-            render_l16(&[(0, 8000, vec![(-2, vec![1, 2, 3, 4])])], 1, 8000, 0),
-            [3, 4]
-        );
+        assert_eq!(render_l16(&[(0, 8000, vec![(-2, vec![1, 2, 3, 4])])], 1, 8000, 0), [3, 4]);
     }
 
     #[test]
     fn another_rate_lands_in_the_same_place() {
         let mut s = vec![0i16; 8000];
         s[4000] = 20_000; // half a second in
-        let packets = s
-            .chunks(160)
-            .enumerate()
-            .map(|(i, c)| (i as i64 * 160, c.to_vec()))
-            .collect();
+        let packets = s.chunks(160).enumerate().map(|(i, c)| (i as i64 * 160, c.to_vec())).collect();
         let out = render_l16(&[(0, 8000, packets)], 1, 16_000, 16_000);
         assert!((15_990..16_100).contains(&out.len()), "{}", out.len());
         let peak = out.iter().enumerate().max_by_key(|(_, x)| **x).unwrap().0;

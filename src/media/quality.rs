@@ -20,11 +20,7 @@ pub fn mos(codec: &str, loss: f64) -> Option<f64> {
     let percent = loss.clamp(0.0, 1.0) * 100.0;
     let effective = ie + (95.0 - ie) * percent / (percent + bpl);
     let r = 93.2 - effective;
-    let mos = if r <= 0.0 {
-        1.0
-    } else {
-        1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6
-    };
+    let mos = if r <= 0.0 { 1.0 } else { 1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6 };
     Some((mos.clamp(1.0, 4.5) * 100.0).round() / 100.0)
 }
 
@@ -35,14 +31,9 @@ mod tests {
     #[test]
     fn falls_with_loss() {
         assert_eq!(mos("PCMU/8000", 0.0), Some(4.41));
-        let scores: Vec<_> = [0.0, 0.01, 0.05, 0.2, 1.0]
-            .iter()
-            .map(|l| mos("G729/8000", *l).unwrap())
-            .collect();
-        assert!(
-            scores.is_sorted_by(|a, b| a > b) && scores[4] >= 1.0,
-            "{scores:?}"
-        );
+        let scores: Vec<_> =
+            [0.0, 0.01, 0.05, 0.2, 1.0].iter().map(|l| mos("G729/8000", *l).unwrap()).collect();
+        assert!(scores.is_sorted_by(|a, b| a > b) && scores[4] >= 1.0, "{scores:?}");
         assert_eq!(mos("H264/90000", 0.0), None);
     }
 }

@@ -103,12 +103,7 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
 }
 
 fn place(packet: Packet, sequence: i64) -> Ordered {
-    Ordered {
-        packet,
-        sequence,
-        timestamp: 0,
-        missing: 0,
-    }
+    Ordered { packet, sequence, timestamp: 0, missing: 0 }
 }
 
 /// Does a packet go on with the numbering, or does it begin a new one?
@@ -169,13 +164,7 @@ mod tests {
 
     fn stream(n: u16, first: u16, timestamp: u32) -> Vec<Packet> {
         (0..n)
-            .map(|i| {
-                packet(
-                    i64::from(i),
-                    first.wrapping_add(i),
-                    timestamp.wrapping_add(u32::from(i) * 160),
-                )
-            })
+            .map(|i| packet(i64::from(i), first.wrapping_add(i), timestamp.wrapping_add(u32::from(i) * 160)))
             .collect()
     }
 

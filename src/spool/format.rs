@@ -8,9 +8,8 @@ pub const SIGNALLING: &str = "signalling.pcap";
 pub const MEDIA: &str = "media.pcap";
 
 /// Header of a file: version 2.4, snap length 262,144, `LINKTYPE_RAW`.
-pub const FILE_HEADER: [u8; 24] = [
-    0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0,
-];
+pub const FILE_HEADER: [u8; 24] =
+    [0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 101, 0, 0, 0];
 
 /// Header of a record of `length` bytes. Times before 1970 are written as 1970.
 #[must_use]

@@ -48,10 +48,7 @@ pub struct LegStory {
 /// # Errors
 /// When a file cannot be opened.
 pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
-    let mut story = LegStory {
-        folder: folder.to_owned(),
-        ..LegStory::default()
-    };
+    let mut story = LegStory { folder: folder.to_owned(), ..LegStory::default() };
     if let Some(mut file) = open(&folder.join(SIGNALLING))? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
@@ -88,15 +85,8 @@ impl LegStory {
     fn hear(&mut self, at: CaptureTime, bytes: &[u8]) {
         with_sip(bytes, |source, destination, payload| {
             let Ok(message) = sip::parse(payload) else { return };
-            let heard = Heard {
-                at,
-                source,
-                destination,
-                message: &message,
-            };
-            self.dialog
-                .get_or_insert_with(|| Dialog::new(&heard))
-                .hear(&heard);
+            let heard = Heard { at, source, destination, message: &message };
+            self.dialog.get_or_insert_with(|| Dialog::new(&heard)).hear(&heard);
             self.portrait.hear(&heard);
         });
     }
@@ -113,11 +103,7 @@ impl LegStory {
             ssrc: r.ssrc,
         };
         let i = *by_flow.entry(flow).or_insert_with(|| {
-            self.streams.push(RawStream {
-                flow,
-                packets: Vec::new(),
-                events: Vec::new(),
-            });
+            self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
             self.streams.len() - 1
         });
         let Some(s) = self.streams.get_mut(i) else { return };
@@ -151,9 +137,5 @@ pub fn with_sip(bytes: &[u8], then: impl FnOnce(Endpoint, Endpoint, &[u8])) {
         },
         _ => return,
     };
-    then(
-        Endpoint::new(ip.source, source),
-        Endpoint::new(ip.destination, destination),
-        payload,
-    );
+    then(Endpoint::new(ip.source, source), Endpoint::new(ip.destination, destination), payload);
 }

@@ -31,11 +31,7 @@ impl SpoolWriter {
     /// A writer below this folder, which must exist.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self {
-            root,
-            legs: HashMap::new(),
-            spare: Vec::new(),
-        }
+        Self { root, legs: HashMap::new(), spare: Vec::new() }
     }
 
     /// Begins a leg in a folder of its own.
@@ -54,14 +50,7 @@ impl SpoolWriter {
             folder = self.root.join(format!("{name}-{n}"));
         }
         let (signalling, media) = (self.buffer(), self.buffer());
-        self.legs.insert(
-            leg,
-            Leg {
-                folder,
-                signalling,
-                media,
-            },
-        );
+        self.legs.insert(leg, Leg { folder, signalling, media });
         Ok(())
     }
 

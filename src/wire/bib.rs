@@ -64,14 +64,8 @@ mod tests {
     fn cucm_near_end() {
         let f = NameAddr::parse(b"\"Agent\" <sip:4062@c;x-nearend;x-refci=8273;x-nearenddevice=SEP01;x-nearendaddr=4062;x-farendrefci=1;x-farenddevice=T;x-farendaddr=817>;tag=1");
         let b = Bib::parse(&f).unwrap();
-        assert_eq!(
-            (b.leg, b.refci.as_str(), b.near_device.as_deref()),
-            (Leg::Near, "8273", Some("SEP01"))
-        );
-        assert_eq!(
-            (b.near_address.as_deref(), b.far_address.as_deref()),
-            (Some("4062"), Some("817"))
-        );
+        assert_eq!((b.leg, b.refci.as_str(), b.near_device.as_deref()), (Leg::Near, "8273", Some("SEP01")));
+        assert_eq!((b.near_address.as_deref(), b.far_address.as_deref()), (Some("4062"), Some("817")));
     }
 
     #[test]

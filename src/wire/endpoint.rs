@@ -19,18 +19,10 @@ impl Endpoint {
     #[must_use]
     pub fn new(ip: IpAddr, port: u16) -> Self {
         match ip {
-            IpAddr::V4(v4) => Self {
-                hi: 0,
-                lo: V4_MAPPED | u64::from(u32::from(v4)),
-                port,
-            },
+            IpAddr::V4(v4) => Self { hi: 0, lo: V4_MAPPED | u64::from(u32::from(v4)), port },
             IpAddr::V6(v6) => {
                 let v = u128::from(v6);
-                Self {
-                    hi: (v >> 64) as u64,
-                    lo: v as u64,
-                    port,
-                }
+                Self { hi: (v >> 64) as u64, lo: v as u64, port }
             }
         }
     }

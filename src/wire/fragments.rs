@@ -45,10 +45,7 @@ impl Fragments {
         {
             self.drop_oldest();
         }
-        let d = self.open.entry(key).or_insert_with(|| Datagram {
-            first_at: at,
-            ..Datagram::default()
-        });
+        let d = self.open.entry(key).or_insert_with(|| Datagram { first_at: at, ..Datagram::default() });
         if !f.more {
             d.length = Some(end);
         }
@@ -78,12 +75,8 @@ impl Fragments {
             return;
         }
         self.swept_at = at;
-        let old: Vec<Key> = self
-            .open
-            .iter()
-            .filter(|(_, d)| at.since(d.first_at) > FRAGMENT_AGE)
-            .map(|(k, _)| *k)
-            .collect();
+        let old: Vec<Key> =
+            self.open.iter().filter(|(_, d)| at.since(d.first_at) > FRAGMENT_AGE).map(|(k, _)| *k).collect();
         self.given_up += old.len() as u64;
         for k in &old {
             self.remove(k);

@@ -68,11 +68,7 @@ const MAX_TAGS: usize = 8;
 pub fn decode(link: LinkType, frame: &[u8]) -> Result<Network<'_>, FrameError> {
     match link {
         LinkType::Ethernet => ethernet(frame),
-        LinkType::RawIp => Ok(if frame.is_empty() {
-            Network::Other
-        } else {
-            Network::Ip(frame)
-        }),
+        LinkType::RawIp => Ok(if frame.is_empty() { Network::Other } else { Network::Ip(frame) }),
         LinkType::LinuxSll => {
             let proto = be16(frame, 14).ok_or(FrameError::Short("SLL"))?;
             by_ethertype(proto, rest(frame, 16))
@@ -83,11 +79,7 @@ pub fn decode(link: LinkType, frame: &[u8]) -> Result<Network<'_>, FrameError> {
         }
         // The address family is in the capturing host's byte order and differs by system; the IP version tells.
         LinkType::Null => Ok(Network::Ip(frame.get(4..).ok_or(FrameError::Short("loopback"))?)),
-        LinkType::Ppp => ppp(if frame.starts_with(&[0xff, 0x03]) {
-            rest(frame, 2)
-        } else {
-            frame
-        }),
+        LinkType::Ppp => ppp(if frame.starts_with(&[0xff, 0x03]) { rest(frame, 2) } else { frame }),
     }
 }
 
@@ -138,11 +130,7 @@ fn mpls(mut b: &[u8]) -> Result<Network<'_>, FrameError> {
 /// PPP (RFC 1661): a protocol number, compressed to one byte or not.
 fn ppp(b: &[u8]) -> Result<Network<'_>, FrameError> {
     let first = *b.first().ok_or(FrameError::Short("PPP"))?;
-    let (proto, at) = if first & 1 == 1 {
-        (u16::from(first), 1)
-    } else {
-        (be16(b, 0).unwrap_or(0), 2)
-    };
+    let (proto, at) = if first & 1 == 1 { (u16::from(first), 1) } else { (be16(b, 0).unwrap_or(0), 2) };
     Ok(match proto {
         0x0021 | 0x0057 => Network::Ip(rest(b, at)),
         _ => Network::Other,
@@ -184,10 +172,7 @@ mod tests {
         sll2.push(0x60);
         assert_eq!(decode(LinkType::LinuxSll2, &sll2), Ok(Network::Ip(&[0x60])));
         assert_eq!(decode(LinkType::RawIp, &[0x45]), Ok(Network::Ip(&[0x45])));
-        assert_eq!(
-            decode(LinkType::Null, &[2, 0, 0, 0, 0x45]),
-            Ok(Network::Ip(&[0x45]))
-        );
+        assert_eq!(decode(LinkType::Null, &[2, 0, 0, 0, 0x45]), Ok(Network::Ip(&[0x45])));
     }
 
     proptest! {

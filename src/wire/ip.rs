@@ -159,10 +159,7 @@ pub fn packet(source: IpAddr, destination: IpAddr, protocol: u8, payload: &[u8])
     let mut out = Vec::with_capacity(40 + payload.len());
     match (source, destination) {
         (IpAddr::V4(s), IpAddr::V4(d)) => {
-            let mut h = etherparse::Ipv4Header {
-                time_to_live: 64,
-                ..Default::default()
-            };
+            let mut h = etherparse::Ipv4Header { time_to_live: 64, ..Default::default() };
             (h.source, h.destination, h.protocol) = (s.octets(), d.octets(), IpNumber(protocol));
             h.total_len = length + 20;
             h.header_checksum = h.calc_header_checksum();
@@ -201,10 +198,7 @@ mod tests {
             let whole = p.len();
             p.extend(b"trailer");
             let ip = parse(&p).unwrap();
-            assert_eq!(
-                (ip.source, ip.destination, ip.protocol, ip.payload),
-                (s, d, 17, &b"hello"[..])
-            );
+            assert_eq!((ip.source, ip.destination, ip.protocol, ip.payload), (s, d, 17, &b"hello"[..]));
             assert_eq!((ip.bytes.len(), ip.missing), (whole, 0));
             let cut = parse(&p[..whole - 2]).unwrap();
             assert_eq!((cut.payload, cut.missing), (&b"hel"[..], 2));

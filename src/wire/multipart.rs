@@ -27,21 +27,14 @@ pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
         return Vec::new();
     }
     if !content_type.starts_with("multipart/") {
-        return vec![Part {
-            content_type,
-            body: message.body,
-        }];
+        return vec![Part { content_type, body: message.body }];
     }
     let text = String::from_utf8_lossy(value);
     let named =
         super::sip_name::param(text.split_once(';').map_or("", |p| p.1), "boundary").unwrap_or_default();
     let mut delimiter = [b"--", named.as_bytes()].concat();
     if named.is_empty() || memmem::find(message.body, &delimiter).is_none() {
-        let own = message
-            .body
-            .split(|&c| c == b'\n')
-            .map(<[u8]>::trim_ascii)
-            .find(|l| l.starts_with(b"--"));
+        let own = message.body.split(|&c| c == b'\n').map(<[u8]>::trim_ascii).find(|l| l.starts_with(b"--"));
         match own {
             Some(l) if l.len() > 2 => delimiter = l.to_vec(),
             _ => return Vec::new(),
@@ -75,17 +68,10 @@ fn split<'a>(body: &'a [u8], delimiter: &[u8]) -> Vec<Part<'a>> {
         let content_type = head
             .unwrap_or_default()
             .split(|&c| c == b'\n')
-            .find_map(|l| {
-                l.get(..13)
-                    .filter(|n| n.eq_ignore_ascii_case(b"content-type:"))
-                    .and(l.get(13..))
-            })
+            .find_map(|l| l.get(..13).filter(|n| n.eq_ignore_ascii_case(b"content-type:")).and(l.get(13..)))
             .map(bare)
             .unwrap_or_default();
-        out.push(Part {
-            content_type,
-            body: body.unwrap_or_default(),
-        });
+        out.push(Part { content_type, body: body.unwrap_or_default() });
     }
     out
 }
@@ -115,14 +101,8 @@ mod tests {
 
     #[test]
     fn sdp_and_metadata() {
-        let want = [
-            ("application/sdp", "v=0"),
-            ("application/rs-metadata+xml", "<x/>"),
-        ];
-        let want: Vec<_> = want
-            .iter()
-            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-            .collect();
+        let want = [("application/sdp", "v=0"), ("application/rs-metadata+xml", "<x/>")];
+        let want: Vec<_> = want.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
         assert_eq!(message("multipart/mixed;boundary=b1", BODY), want);
         assert_eq!(message("multipart/mixed; boundary=\"b1\"", BODY), want);
         assert_eq!(message("multipart/mixed;boundary=foreign", BODY), want);
@@ -131,10 +111,7 @@ mod tests {
 
     #[test]
     fn a_plain_body_is_one_part() {
-        assert_eq!(
-            message("application/sdp", "v=0"),
-            [("application/sdp".to_owned(), "v=0".to_owned())]
-        );
+        assert_eq!(message("application/sdp", "v=0"), [("application/sdp".to_owned(), "v=0".to_owned())]);
         assert_eq!(message("multipart/mixed;boundary=b", "no delimiter"), []);
     }
 }

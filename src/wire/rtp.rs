@@ -52,11 +52,7 @@ pub fn is_rtcp(b: &[u8]) -> bool {
 /// The SSRC of an RTP packet, without a full check; 0 for RTCP and whatever is too short.
 #[must_use]
 pub fn peek_ssrc(b: &[u8]) -> u32 {
-    if b.len() < 12 || is_rtcp(b) {
-        0
-    } else {
-        be32(b, 8).unwrap_or(0)
-    }
+    if b.len() < 12 || is_rtcp(b) { 0 } else { be32(b, 8).unwrap_or(0) }
 }
 
 /// Checks an RTP packet.
@@ -98,19 +94,13 @@ impl Event {
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Self> {
         let [id, flags, d1, d2] = super::array(payload, 0)?;
-        Some(Self {
-            id,
-            end: flags & 0x80 != 0,
-            duration: u16::from_be_bytes([d1, d2]),
-        })
+        Some(Self { id, end: flags & 0x80 != 0, duration: u16::from_be_bytes([d1, d2]) })
     }
 
     /// The digit; `None` for an event that is none.
     #[must_use]
     pub fn digit(self) -> Option<char> {
-        b"0123456789*#ABCD"
-            .get(usize::from(self.id))
-            .map(|c| char::from(*c))
+        b"0123456789*#ABCD".get(usize::from(self.id)).map(|c| char::from(*c))
     }
 }
 
@@ -126,10 +116,7 @@ mod tests {
         b.extend([0xbe, 0xde, 0, 1, 1, 1, 1, 1]);
         b.extend([5, 6, 0, 2]);
         let r = parse(&b).unwrap();
-        assert_eq!(
-            (r.payload_type, r.marker, r.sequence, r.timestamp, r.ssrc),
-            (8, true, 7, 9, 0x0102_0304)
-        );
+        assert_eq!((r.payload_type, r.marker, r.sequence, r.timestamp, r.ssrc), (8, true, 7, 9, 0x0102_0304));
         assert_eq!((r.payload, r.payload_at), (&[5u8, 6][..], 24));
         assert_eq!(peek_ssrc(&b), 0x0102_0304);
         b.truncate(20);
@@ -138,10 +125,7 @@ mod tests {
 
     #[test]
     fn neighbours_on_the_port() {
-        assert_eq!(
-            parse(&[0x80, 200, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err(),
-            RtpError::Rtcp
-        );
+        assert_eq!(parse(&[0x80, 200, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err(), RtpError::Rtcp);
         assert_eq!(parse(&[0, 1, 0, 0]).unwrap_err(), RtpError::Version);
     }
 

@@ -43,18 +43,9 @@ impl Codec {
     pub fn parse(text: &str) -> Option<Self> {
         let mut w = text.trim().split('/');
         let name = w.next().filter(|n| !n.is_empty())?.to_ascii_uppercase();
-        let clock = w
-            .next()?
-            .trim()
-            .parse()
-            .ok()
-            .filter(|c| (1..=384_000).contains(c))?;
+        let clock = w.next()?.trim().parse().ok().filter(|c| (1..=384_000).contains(c))?;
         let channels = w.next().and_then(|c| c.trim().parse().ok()).unwrap_or(1);
-        Some(Self {
-            name,
-            clock,
-            channels,
-        })
+        Some(Self { name, clock, channels })
     }
 
     /// Is it voice or other sound, not events, comfort noise or redundancy?
@@ -92,11 +83,7 @@ impl Codec {
             34 => ("H263", 90000, 1),
             _ => return None,
         };
-        Some(Self {
-            name: name.to_owned(),
-            clock,
-            channels,
-        })
+        Some(Self { name: name.to_owned(), clock, channels })
     }
 }
 
@@ -131,10 +118,7 @@ impl Media {
     /// Meaning of a payload type here.
     #[must_use]
     pub fn codec(&self, payload_type: u8) -> Option<&Codec> {
-        self.payloads
-            .iter()
-            .find(|p| p.0 == payload_type)
-            .and_then(|p| p.1.as_ref())
+        self.payloads.iter().find(|p| p.0 == payload_type).and_then(|p| p.1.as_ref())
     }
 }
 
@@ -155,10 +139,7 @@ pub fn parse(body: &[u8]) -> Vec<Media> {
         };
         if key == "m" {
             if let Some(m) = media(value).filter(|_| out.len() < MAX_MEDIA) {
-                out.push(Media {
-                    direction: session_direction,
-                    ..m
-                });
+                out.push(Media { direction: session_direction, ..m });
                 ips.push(None);
             }
             continue;
@@ -185,19 +166,10 @@ fn media(value: &str) -> Option<Media> {
     let kind = w.next()?.to_owned();
     let port = w.next()?.split('/').next()?.parse().ok()?;
     let protocol = w.next().unwrap_or_default().to_owned();
-    let payloads = w
-        .filter_map(|p| p.parse().ok().filter(|p| *p < 128))
-        .map(|p| (p, Codec::of_static(p)))
-        .collect();
+    let payloads =
+        w.filter_map(|p| p.parse().ok().filter(|p| *p < 128)).map(|p| (p, Codec::of_static(p))).collect();
     let encrypted = protocol.contains("SAVP");
-    Some(Media {
-        kind,
-        port,
-        protocol,
-        payloads,
-        encrypted,
-        ..Media::default()
-    })
+    Some(Media { kind, port, protocol, payloads, encrypted, ..Media::default() })
 }
 
 /// `IN IP4 10.0.0.1/127`

@@ -57,9 +57,7 @@ pub fn looks_like(b: &[u8]) -> bool {
 
 fn is_token(method: Option<&[u8]>) -> bool {
     method.is_some_and(|m| {
-        (2..=20).contains(&m.len())
-            && m.iter()
-                .all(|c| c.is_ascii_uppercase() || *c == b'_' || *c == b'-')
+        (2..=20).contains(&m.len()) && m.iter().all(|c| c.is_ascii_uppercase() || *c == b'_' || *c == b'-')
     })
 }
 
@@ -85,10 +83,7 @@ pub fn parse(b: &[u8]) -> Result<Message<'_>, SipError> {
     }
     let head = head_length(b).unwrap_or(b.len());
     let m = Message::read(b.get(..head).unwrap_or(b), b.get(head..).unwrap_or_default())?;
-    for (name, value) in [
-        ("Call-ID", m.call_id()),
-        ("CSeq", m.header("cseq").unwrap_or_default()),
-    ] {
+    for (name, value) in [("Call-ID", m.call_id()), ("CSeq", m.header("cseq").unwrap_or_default())] {
         if value.is_empty() {
             return Err(SipError::Missing(name));
         }
@@ -134,12 +129,7 @@ impl<'a> Message<'a> {
                 }
             }
         }
-        Ok(Self {
-            start,
-            start_line,
-            headers,
-            body,
-        })
+        Ok(Self { start, start_line, headers, body })
     }
 
     /// The first header of that long, lower-case name, compact form included (RFC 3261, 7.3.3).
@@ -290,10 +280,7 @@ pub enum Framing {
 /// way back. A Content-Length that ends where no message begins is corrected to the next first line.
 #[must_use]
 pub fn frame(b: &[u8]) -> Framing {
-    let blanks = b
-        .iter()
-        .take_while(|c| matches!(c, b'\r' | b'\n' | b' ' | b'\t' | 0))
-        .count();
+    let blanks = b.iter().take_while(|c| matches!(c, b'\r' | b'\n' | b' ' | b'\t' | 0)).count();
     if blanks > 0 {
         return Framing::Junk(blanks);
     }
@@ -312,11 +299,7 @@ pub fn frame(b: &[u8]) -> Framing {
         };
     }
     let Some(head) = head_length(b) else {
-        return if b.len() > SIP_MESSAGE_BYTES {
-            Framing::Junk(b.len())
-        } else {
-            Framing::More
-        };
+        return if b.len() > SIP_MESSAGE_BYTES { Framing::Junk(b.len()) } else { Framing::More };
     };
     let length = Message::read(b.get(..head).unwrap_or(b), &[])
         .ok()
@@ -360,11 +343,7 @@ const METHODS: [&[u8]; 14] = [
 /// Where the next message begins, behind the first byte.
 fn next_start(b: &[u8]) -> Option<usize> {
     memmem::find_iter(b, b"SIP/2.0").find_map(|at| {
-        let line = b
-            .get(..at)?
-            .iter()
-            .rposition(|&c| c == b'\n')
-            .map_or(0, |i| i + 1);
+        let line = b.get(..at)?.iter().rposition(|&c| c == b'\n').map_or(0, |i| i + 1);
         if at > 0 && b.get(at + 7) == Some(&b' ') && looks_like(b.get(at..)?) {
             return Some(at); // a status line
         }
@@ -430,11 +409,8 @@ mod tests {
         let joined = [&b"m=audio 4000\r\na=x\r\n"[..], INVITE].concat();
         assert_eq!(frame(&joined), Framing::Junk(19));
         // Content-Length too large: the next message is not swallowed.
-        let wrong = [
-            &b"BYE sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 BYE\r\nl: 50\r\n\r\nab\r\n"[..],
-            INVITE,
-        ]
-        .concat();
+        let wrong =
+            [&b"BYE sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 BYE\r\nl: 50\r\n\r\nab\r\n"[..], INVITE].concat();
         assert_eq!(frame(&wrong), Framing::Message(wrong.len() - INVITE.len()));
     }
 

@@ -32,11 +32,7 @@ impl NameAddr {
             None => rest.split_at(rest.find(';').unwrap_or(rest.len())),
         };
         let name = Some(name.trim().to_owned()).filter(|n| !n.is_empty());
-        Self {
-            name,
-            uri: uri.trim().to_owned(),
-            params: params.trim().to_owned(),
-        }
+        Self { name, uri: uri.trim().to_owned(), params: params.trim().to_owned() }
     }
 
     /// A header parameter's value; an empty string for one without a value.
@@ -111,9 +107,7 @@ pub fn user(uri: &str) -> Option<&str> {
 pub fn param<'a>(params: &'a str, name: &str) -> Option<&'a str> {
     params.split(';').find_map(|p| {
         let (n, v) = p.split_once('=').unwrap_or((p, ""));
-        n.trim()
-            .eq_ignore_ascii_case(name)
-            .then(|| v.trim().trim_matches('"'))
+        n.trim().eq_ignore_ascii_case(name).then(|| v.trim().trim_matches('"'))
     })
 }
 
@@ -128,15 +122,9 @@ mod tests {
             (a.name.as_deref(), a.bare_uri(), a.tag()),
             (Some("A \"x\" B"), "sip:1001@h:5060", Some("q"))
         );
-        assert_eq!(
-            (a.user(), a.uri_param("user"), a.param("p")),
-            (Some("1001"), Some("phone"), Some(""))
-        );
+        assert_eq!((a.user(), a.uri_param("user"), a.param("p")), (Some("1001"), Some("phone"), Some("")));
         let b = NameAddr::parse(b"sip:bob@h;tag=7");
-        assert_eq!(
-            (b.name, b.uri.as_str(), b.params.as_str()),
-            (None, "sip:bob@h", ";tag=7")
-        );
+        assert_eq!((b.name, b.uri.as_str(), b.params.as_str()), (None, "sip:bob@h", ";tag=7"));
         let c = NameAddr::parse(b"Carol <tel:+4930123;ext=4>");
         assert_eq!((c.name.as_deref(), c.user()), (Some("Carol"), Some("+4930123")));
         assert_eq!(NameAddr::parse(b"<sip:h;lr").user(), None);

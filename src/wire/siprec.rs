@@ -61,11 +61,7 @@ const MAX_NODES: u32 = 10_000;
 /// [`MetadataError`] when it is not XML. A DTD is refused.
 pub fn parse(body: &[u8]) -> Result<Metadata, MetadataError> {
     let text = String::from_utf8_lossy(body);
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     let doc = Document::parse_with_options(text.trim(), options).map_err(|e| MetadataError(e.to_string()))?;
     let mut out = Metadata::default();
     for n in doc.root().descendants().filter(Node::is_element) {
@@ -77,28 +73,15 @@ pub fn parse(body: &[u8]) -> Result<Metadata, MetadataError> {
             "stream" => out.streams.push(Stream {
                 id: id_of(n, "stream_id"),
                 label: child(n, "label").and_then(text_of),
-                mixed: child(n, "mode")
-                    .and_then(text_of)
-                    .is_some_and(|m| m.eq_ignore_ascii_case("mixed")),
+                mixed: child(n, "mode").and_then(text_of).is_some_and(|m| m.eq_ignore_ascii_case("mixed")),
             }),
             _ => {}
         }
     }
-    for n in doc
-        .root()
-        .descendants()
-        .filter(|n| n.has_tag_name_local("participantstreamassoc"))
-    {
-        let id = n
-            .attribute("participant_id")
-            .or_else(|| n.attribute("id"))
-            .unwrap_or_default();
+    for n in doc.root().descendants().filter(|n| n.has_tag_name_local("participantstreamassoc")) {
+        let id = n.attribute("participant_id").or_else(|| n.attribute("id")).unwrap_or_default();
         if let Some(p) = out.participants.iter_mut().find(|p| p.id == id) {
-            p.sends.extend(
-                n.children()
-                    .filter(|c| c.has_tag_name_local("send"))
-                    .filter_map(text_of),
-            );
+            p.sends.extend(n.children().filter(|c| c.has_tag_name_local("send")).filter_map(text_of));
         }
     }
     for n in doc.root().descendants().filter(|n| in_extension(*n)) {
@@ -116,32 +99,18 @@ fn participant(n: Node<'_, '_>) -> Participant {
     let aor = name_id
         .and_then(|x| x.attribute("aor").map(str::to_owned))
         .or_else(|| child(n, "aor").and_then(text_of));
-    let name = name_id
-        .and_then(|x| child(x, "name"))
-        .or_else(|| child(n, "name"))
-        .and_then(text_of);
+    let name = name_id.and_then(|x| child(x, "name")).or_else(|| child(n, "name")).and_then(text_of);
     let mut sends: Vec<String> = Vec::new();
-    for c in n
-        .children()
-        .filter(|c| c.has_tag_name_local("send") || c.has_tag_name_local("id"))
-    {
+    for c in n.children().filter(|c| c.has_tag_name_local("send") || c.has_tag_name_local("id")) {
         sends.extend(text_of(c));
         // Avaya wraps the stream id once more: <send><stream>…</stream></send>.
         sends.extend(c.children().filter(Node::is_element).filter_map(text_of));
     }
-    Participant {
-        id: id_of(n, "participant_id"),
-        aor,
-        name,
-        sends,
-    }
+    Participant { id: id_of(n, "participant_id"), aor, name, sends }
 }
 
 fn id_of(n: Node<'_, '_>, long: &str) -> String {
-    n.attribute(long)
-        .or_else(|| n.attribute("id"))
-        .unwrap_or_default()
-        .to_owned()
+    n.attribute(long).or_else(|| n.attribute("id")).unwrap_or_default().to_owned()
 }
 
 fn child<'a, 'i>(n: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
@@ -149,17 +118,11 @@ fn child<'a, 'i>(n: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
 }
 
 fn text_of(n: Node<'_, '_>) -> Option<String> {
-    n.text()
-        .map(str::trim)
-        .filter(|t| !t.is_empty())
-        .map(str::to_owned)
+    n.text().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
 fn in_extension(n: Node<'_, '_>) -> bool {
-    n.is_element()
-        && n.ancestors()
-            .skip(1)
-            .any(|a| a.has_tag_name_local("extensiondata"))
+    n.is_element() && n.ancestors().skip(1).any(|a| a.has_tag_name_local("extensiondata"))
 }
 
 trait LocalName {
@@ -191,14 +154,7 @@ mod tests {
                 sends: vec!["s1".into()]
             }
         );
-        assert_eq!(
-            m.streams[0],
-            Stream {
-                id: "s1".into(),
-                label: Some("96".into()),
-                mixed: false
-            }
-        );
+        assert_eq!(m.streams[0], Stream { id: "s1".into(), label: Some("96".into()), mixed: false });
     }
 
     #[test]
@@ -215,12 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_not_xml_says_so() {
-        assert!(
-            parse(b"<a>")
-                .unwrap_err()
-                .to_string()
-                .starts_with("recording metadata is not well-formed")
-        );
+        assert!(parse(b"<a>").unwrap_err().to_string().starts_with("recording metadata is not well-formed"));
         assert!(parse(b"<!DOCTYPE a [<!ENTITY x 'y'>]><a/>").is_err());
     }
 }

@@ -101,17 +101,11 @@ mod tests {
     fn made_segments_parse_back() {
         let b = udp_bytes(1, 2, b"abc");
         let u = udp(&b).unwrap();
-        assert_eq!(
-            (u.source_port, u.destination_port, u.payload, u.missing),
-            (1, 2, &b"abc"[..], 0)
-        );
+        assert_eq!((u.source_port, u.destination_port, u.payload, u.missing), (1, 2, &b"abc"[..], 0));
         assert_eq!(udp(&b[..10]).unwrap().missing, 1);
         let b = tcp_bytes(5060, 6, 77, b"abc");
         let t = tcp(&b).unwrap();
-        assert_eq!(
-            (t.source_port, t.destination_port, t.sequence, t.payload),
-            (5060, 6, 77, &b"abc"[..])
-        );
+        assert_eq!((t.source_port, t.destination_port, t.sequence, t.payload), (5060, 6, 77, &b"abc"[..]));
         assert!(udp(&b[..7]).is_none() && tcp(&b[..19]).is_none());
     }
 }

@@ -53,10 +53,7 @@ fn gre(b: &[u8]) -> Result<Network<'_>, FrameError> {
     if flags & 0x7 != 0 {
         return Ok(Network::Other); // version 1 is PPTP
     }
-    let optional = [0x8000, 0x2000, 0x1000]
-        .iter()
-        .filter(|&&f| flags & f != 0)
-        .count();
+    let optional = [0x8000, 0x2000, 0x1000].iter().filter(|&&f| flags & f != 0).count();
     let inner = b.get(4 + 4 * optional..).ok_or(short)?;
     match proto {
         0x6558 => ethernet(inner),
@@ -133,36 +130,17 @@ mod tests {
         let cat = |head: &[u8]| [head, &f].concat();
         assert_eq!(through(47, &cat(&[0, 0, 0x65, 0x58])), [0x45, 9, 9]);
         assert_eq!(through(47, &cat(&[0, 0, 0x88, 0xbe])), [0x45, 9, 9]); // ERSPAN I
-        let two = [
-            &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1][..],
-            &[0x10, 1, 0, 1, 0, 0, 0, 0],
-        ]
-        .concat();
+        let two = [&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1][..], &[0x10, 1, 0, 1, 0, 0, 0, 0]].concat();
         assert_eq!(through(47, &cat(&two)), [0x45, 9, 9]);
-        let three = [
-            &[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..],
-            &[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1],
-            &[0; 8],
-        ]
-        .concat();
+        let three =
+            [&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1], &[0; 8]]
+                .concat();
         assert_eq!(through(47, &cat(&three)), [0x45, 9, 9]);
         assert_eq!(through(4, &[0x45, 9, 9]), [0x45, 9, 9]);
-        assert_eq!(
-            through(17, &udp(4789, &cat(&[8, 0, 0, 0, 0, 0, 5, 0]))),
-            [0x45, 9, 9]
-        );
-        assert_eq!(
-            through(17, &udp(4790, &[0x0c, 0, 0, 1, 0, 0, 5, 0, 0x45, 9, 9])),
-            [0x45, 9, 9]
-        );
-        assert_eq!(
-            through(17, &udp(6081, &cat(&[1, 0, 0x65, 0x58, 0, 0, 1, 0, 7, 7, 7, 7]))),
-            [0x45, 9, 9]
-        );
-        assert_eq!(
-            through(17, &udp(37008, &cat(&[1, 0, 0, 1, 10, 1, 99, 0, 1]))),
-            [0x45, 9, 9]
-        );
+        assert_eq!(through(17, &udp(4789, &cat(&[8, 0, 0, 0, 0, 0, 5, 0]))), [0x45, 9, 9]);
+        assert_eq!(through(17, &udp(4790, &[0x0c, 0, 0, 1, 0, 0, 5, 0, 0x45, 9, 9])), [0x45, 9, 9]);
+        assert_eq!(through(17, &udp(6081, &cat(&[1, 0, 0x65, 0x58, 0, 0, 1, 0, 7, 7, 7, 7]))), [0x45, 9, 9]);
+        assert_eq!(through(17, &udp(37008, &cat(&[1, 0, 0, 1, 10, 1, 99, 0, 1]))), [0x45, 9, 9]);
     }
 
     proptest! {

@@ -10,17 +10,11 @@ pub(super) struct G711 {
 
 impl G711 {
     pub(super) fn mu_law(rate: u32) -> Self {
-        Self {
-            table: expand(&mut PcmuDecoder::new()),
-            rate,
-        }
+        Self { table: expand(&mut PcmuDecoder::new()), rate }
     }
 
     pub(super) fn a_law(rate: u32) -> Self {
-        Self {
-            table: expand(&mut PcmaDecoder::new()),
-            rate,
-        }
+        Self { table: expand(&mut PcmaDecoder::new()), rate }
     }
 }
 

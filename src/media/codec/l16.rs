@@ -9,10 +9,7 @@ pub(super) struct L16 {
 
 impl L16 {
     pub(super) fn new(rate: u32, channels: u16) -> Self {
-        Self {
-            rate,
-            channels: usize::from(channels.max(1)),
-        }
+        Self { rate, channels: usize::from(channels.max(1)) }
     }
 }
 
@@ -23,12 +20,7 @@ impl Decode for L16 {
 
     fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
         for frame in payload.chunks_exact(2 * self.channels) {
-            let sum: i64 = frame
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|s| i64::from(i16::from_be_bytes(*s)))
-                .sum();
+            let sum: i64 = frame.as_chunks::<2>().0.iter().map(|s| i64::from(i16::from_be_bytes(*s))).sum();
             out.push((sum / self.channels as i64) as i16);
         }
     }

@@ -4,8 +4,11 @@ use super::ladder::{LadderMessage, ladder};
 use super::terminal::{clean, fit, length, utc};
 use super::{DataArgs, Exit, Failure, json_line};
 use crate::call::record::{CallRecord, End, File, Party, Stream};
+use crate::capture::file::CaptureFile;
 use crate::ledger::Reader;
+use crate::spool::read::with_sip;
 use crate::time::CaptureTime;
+use crate::wire::{multipart, sip};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -46,8 +49,36 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
 }
 
 /// The SIP messages in a packets file, in order of capture.
-fn messages_of(_packets: &Path) -> Vec<LadderMessage> {
-    Vec::new()
+fn messages_of(packets: &Path) -> Vec<LadderMessage> {
+    let mut out = Vec::new();
+    let Ok(mut file) = CaptureFile::open(packets) else { return out };
+    while let Some(f) = file.next_frame() {
+        let at = f.at;
+        with_sip(f.bytes, |source, destination, payload| {
+            let Ok(message) = sip::parse(payload) else { return };
+            out.push(LadderMessage {
+                at,
+                from: source.to_string(),
+                to: destination.to_string(),
+                label: label(&message),
+            });
+        });
+    }
+    out
+}
+
+/// `INVITE (SDP)`, `200 OK (INVITE, SDP)`: enough to follow a call by.
+fn label(message: &sip::Message<'_>) -> String {
+    let method = String::from_utf8_lossy(message.method()).into_owned();
+    let sdp = multipart::parts(message).iter().any(|p| p.content_type == "application/sdp");
+    match (message.start, sdp) {
+        (sip::Start::Request(_), true) => format!("{method} (SDP)"),
+        (sip::Start::Request(_), false) => method,
+        (sip::Start::Response(code, reason), sdp) => {
+            let sdp = if sdp { ", SDP" } else { "" };
+            format!("{code} {} ({method}{sdp})", String::from_utf8_lossy(reason))
+        }
+    }
 }
 
 fn head(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {

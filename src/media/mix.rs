@@ -73,10 +73,8 @@ pub fn render(
             let channel = v.source.track.channel;
             let samples = v.window(payloads)?;
             heard = heard.max(samples.1);
-            for (frame, s) in mixed.chunks_exact_mut(channels).zip(samples.0) {
-                if let Some(x) = frame.get_mut(channel) {
-                    *x += i32::from(*s);
-                }
+            for (sum, s) in mixed.iter_mut().skip(channel).step_by(channels).zip(samples.0) {
+                *sum += i32::from(*s);
             }
         }
         let more = voices.iter().any(|v| !v.is_over());

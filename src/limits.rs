@@ -69,6 +69,12 @@ pub const MEDIA_PER_DIALOG: usize = 8_192;
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;
 
+/// Primary recorders watched at once.
+pub const PRIMARIES: usize = 256;
+
+/// Unanswered SIP requests watched of one primary.
+pub const REQUESTS_WATCHED: usize = 4_096;
+
 /// Packets in a hand-over batch, and its bytes: large enough that the channel costs little (37 ns a packet at
 /// 64 to 256), small enough for the processor's cache.
 pub const BATCH_PACKETS: usize = 256;

@@ -10,6 +10,7 @@
 use crate::archive::finish::{Archive, FinishError, Job, KnownCall, Outcome};
 use crate::archive::settle::{Extent, Verdict, settle};
 use crate::call::listener::{Listener, Output, Over, Patience, Track};
+use crate::call::record::Carried;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
@@ -96,7 +97,7 @@ struct Batch {
 enum Entry {
     Open(LegId, String),
     Packet { leg: LegId, track: Track, end: usize },
-    Finish(Vec<LegId>, Over),
+    Finish(Vec<LegId>, Over, Option<Carried>),
 }
 
 /// The tap's end of the channels.
@@ -144,8 +145,8 @@ impl Output for Router {
         self.push(call, Entry::Packet { leg, track, end });
     }
 
-    fn finish(&mut self, call: u64, legs: &[LegId], over: Over) {
-        self.push(call, Entry::Finish(legs.to_vec(), over));
+    fn finish(&mut self, call: u64, legs: &[LegId], over: Over, carried: Option<Carried>) {
+        self.push(call, Entry::Finish(legs.to_vec(), over, carried));
     }
 }
 
@@ -205,7 +206,7 @@ impl Pipeline {
         let (s, stage) = (shared.clone(), data.to_owned());
         threads.push(spawn("ledger".to_owned(), move || keep_ledger(ledger, &ledgering, &s, &stage))?);
         for folders in left {
-            let _ = jobs.send(Job { folders, over: Over::CaptureEnded });
+            let _ = jobs.send(Job { folders, over: Over::CaptureEnded, carried: None });
         }
         let patience = Patience {
             media: Duration::from_secs(config.media_timeout_s),
@@ -297,12 +298,12 @@ impl Spooler {
                     self.writer.append(leg, track, record)?;
                     from = end;
                 }
-                Entry::Finish(legs, over) => {
+                Entry::Finish(legs, over, carried) => {
                     let mut folders = Vec::with_capacity(legs.len());
                     for leg in legs {
                         folders.extend(self.writer.close(leg)?);
                     }
-                    let _ = self.jobs.send(Job { folders, over });
+                    let _ = self.jobs.send(Job { folders, over, carried });
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::streams::{self, StreamStory};
 use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
-use crate::call::record::{CallRecord, Cause, Dtmf, End, Event, Gap, Kind, State};
+use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kind, State};
 use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
@@ -23,6 +23,15 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// Notes that the call went on here after its primary was lost.
+    pub fn carry(&mut self, carried: &Carried) {
+        let detail = format!("{}: {}", carried.primary, carried.evidence.join("; "));
+        let e = Event { at: carried.lost_at, what: "primary-lost".to_owned(), detail };
+        let i = self.record.events.partition_point(|x| x.at <= e.at);
+        self.record.events.insert(i, e);
+        self.record.carried = Some(carried.clone());
+    }
+
     /// The channel of a stream.
     #[must_use]
     pub fn channel(&self, s: &StreamStory) -> usize {

@@ -191,6 +191,13 @@ impl Dialog {
         self.siprec || self.cube || self.bib.is_some()
     }
 
+    /// The recorder, in a recording session: where its signalling goes.
+    #[must_use]
+    pub fn primary(&self) -> Option<Endpoint> {
+        let [_, callee] = self.signalling;
+        callee.filter(|_| self.is_recording_session())
+    }
+
     /// Who sent this message?
     fn side_of(&self, heard: &Heard<'_>) -> Side {
         let m = heard.message;

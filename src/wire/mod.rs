@@ -5,10 +5,12 @@
 
 #![deny(clippy::indexing_slicing)]
 
+pub mod arp;
 pub mod bib;
 pub mod endpoint;
 pub mod fragments;
 pub mod frame;
+pub mod icmp;
 pub mod ip;
 pub mod multipart;
 pub mod rtp;

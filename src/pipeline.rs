@@ -8,6 +8,7 @@
 //! spool stays there for the next start.
 
 use crate::archive::finish::{Archive, FinishError, Job, KnownCall, Outcome};
+use crate::archive::seal::Sealed;
 use crate::archive::settle::{Extent, Verdict, settle};
 use crate::call::listener::{Listener, Output, Over, Patience, Track};
 use crate::call::record::Carried;
@@ -49,6 +50,11 @@ pub enum PipelineError {
     /// The ledger says no.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A thread has died of a defect in earwitness.
+    #[error(
+        "a thread of earwitness has died (its message is above); please report it with the capture. What was captured so far is in the spool and is sealed at the next start"
+    )]
+    Died,
     /// A thread could not be started.
     #[error("cannot start a thread: {0}; is a limit on processes reached?")]
     Thread(io::Error),
@@ -104,6 +110,7 @@ enum Entry {
 struct Router {
     lanes: Vec<(Batch, Sender<Batch>)>,
     empty: Receiver<Batch>,
+    shared: Arc<Shared>,
 }
 
 impl Router {
@@ -119,8 +126,10 @@ impl Router {
         lane.0.entries.push(entry);
         if lane.0.entries.len() >= BATCH_PACKETS || lane.0.bytes.len() >= BATCH_BYTES {
             let full = std::mem::replace(&mut lane.0, fresh());
-            // A worker that is gone has left its error behind; the tap sees it.
-            let _ = lane.1.send(full);
+            // A worker only ends before the tap when it has died.
+            if lane.1.send(full).is_err() {
+                self.shared.fail(PipelineError::Died);
+            }
         }
     }
 
@@ -215,7 +224,7 @@ impl Pipeline {
         };
         Ok(Self {
             listener: Listener::new(patience),
-            router: Router { lanes, empty },
+            router: Router { lanes, empty, shared: shared.clone() },
             shared,
             threads,
             frames: 0,
@@ -247,8 +256,9 @@ impl Pipeline {
         self.router.flush();
         drop(self.router);
         for t in self.threads {
-            // A thread that panicked has printed why; its calls are still in the spool.
-            let _ = t.join();
+            if t.join().is_err() {
+                self.shared.fail(PipelineError::Died);
+            }
         }
         if let Some(e) = locked(&self.shared.error).take() {
             return Err(e);
@@ -277,10 +287,10 @@ impl Spooler {
     fn run(&mut self, batches: &Receiver<Batch>) {
         for mut batch in batches {
             // After a failure the channel is only emptied, so that the tap does not wait for ever.
-            if !self.shared.failed() {
-                if let Err(error) = self.take(&mut batch) {
-                    self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
-                }
+            if !self.shared.failed()
+                && let Err(error) = self.take(&mut batch)
+            {
+                self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
             }
             batch.entries.clear();
             batch.bytes.clear();
@@ -388,7 +398,7 @@ fn write_down(
     let mut outgrown = Vec::new();
     for e in ended {
         if let Outcome::Sealed { call, replaces } = &e.outcome {
-            sealed.push(call.clone());
+            sealed.push(Sealed::clone(call));
             outgrown.extend(replaces.iter().cloned());
         }
     }

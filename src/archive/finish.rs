@@ -48,7 +48,7 @@ pub enum Outcome {
     /// It is sealed and may be written down.
     Sealed {
         /// The call.
-        call: Sealed,
+        call: Box<Sealed>,
         /// Files of a lesser recording of the same call that this one supersedes, relative to the data folder.
         replaces: Vec<String>,
     },
@@ -128,7 +128,7 @@ impl Archive {
         let kept: Vec<&str> = call.record().files.iter().map(|f| f.path.as_str()).collect();
         let mut replaces = there.map_or_else(Vec::new, |k| k.files);
         replaces.retain(|f| !kept.contains(&f.as_str()));
-        Ok(Outcome::Sealed { call, replaces })
+        Ok(Outcome::Sealed { call: Box::new(call), replaces })
     }
 
     fn audio(

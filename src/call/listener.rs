@@ -164,10 +164,10 @@ impl Listener {
         };
         self.counters.truncated += u64::from(ip.missing > 0);
         if ip.fragment.is_some() {
-            if let Some(whole) = self.fragments.add(at, &ip) {
-                if let Ok(ip) = ip::parse(&whole) {
-                    self.packet(at, &ip, depth, out);
-                }
+            if let Some(whole) = self.fragments.add(at, &ip)
+                && let Ok(ip) = ip::parse(&whole)
+            {
+                self.packet(at, &ip, depth, out);
             }
             return;
         }

@@ -199,23 +199,21 @@ impl Roster {
         let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
         let name = name_of(b"dialog", call_id, heard.at);
         self.by_call_id.insert(call_id.to_vec(), id);
-        self.open(call, id, call_id, &name, Some(Box::new(dialog)), heard.at, out);
+        let leg = Leg {
+            call,
+            call_id: call_id.to_vec(),
+            dialog: Some(Box::new(dialog)),
+            media_at: None,
+            last_at: heard.at,
+        };
+        self.open(id, &name, leg, out);
         Some(id)
     }
 
-    fn open(
-        &mut self,
-        call: u64,
-        id: LegId,
-        call_id: &[u8],
-        name: &str,
-        dialog: Option<Box<Dialog>>,
-        at: CaptureTime,
-        out: &mut impl Output,
-    ) {
-        self.calls.entry(call).or_default().push(id);
-        self.legs.insert(id, Leg { call, call_id: call_id.to_vec(), dialog, media_at: None, last_at: at });
-        out.open(call, id, name);
+    fn open(&mut self, id: LegId, name: &str, leg: Leg, out: &mut impl Output) {
+        self.calls.entry(leg.call).or_default().push(id);
+        out.open(leg.call, id, name);
+        self.legs.insert(id, leg);
     }
 
     fn number(&mut self) -> u64 {
@@ -250,7 +248,7 @@ impl Roster {
         let mut all: Option<(CaptureTime, Over)> = None;
         for leg in legs.iter().filter_map(|id| self.legs.get(id)) {
             let one = self.leg_over(now, leg)?;
-            all = all.max_by_time(one);
+            all = all.filter(|a| a.0 >= one.0).or(Some(one));
         }
         all.map(|a| a.1)
     }
@@ -312,7 +310,8 @@ impl Roster {
                     let (id, call) = (LegId(self.number()), self.number());
                     let name = name_of(b"media", format!("{flow:?}").as_bytes(), first);
                     self.media_only.insert(ends, id);
-                    self.open(call, id, &[], &name, None, first, out);
+                    let leg = Leg { call, call_id: Vec::new(), dialog: None, media_at: None, last_at: first };
+                    self.open(id, &name, leg, out);
                     id
                 }
             };
@@ -321,16 +320,6 @@ impl Roster {
                 self.keep(t, id, &p, counters, out);
             }
         }
-    }
-}
-
-trait MaxByTime {
-    fn max_by_time(self, other: (CaptureTime, Over)) -> Self;
-}
-
-impl MaxByTime for Option<(CaptureTime, Over)> {
-    fn max_by_time(self, other: (CaptureTime, Over)) -> Self {
-        Some(self.filter(|s| s.0 >= other.0).unwrap_or(other))
     }
 }
 

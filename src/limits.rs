@@ -93,6 +93,9 @@ pub const LEDGER_QUEUED: usize = 1_024;
 /// Calls in one transaction of the ledger.
 pub const LEDGER_BATCH: usize = 512;
 
+/// How long a sealed call waits for others to share its transaction; it is safe on disk meanwhile.
+pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
+
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
 

@@ -15,7 +15,9 @@ use crate::call::record::Carried;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
-use crate::limits::{BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_QUEUED};
+use crate::limits::{
+    BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_LINGER, LEDGER_QUEUED,
+};
 use crate::spool::format::record_header;
 use crate::spool::leftover;
 use crate::spool::writer::SpoolWriter;
@@ -28,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Why a pipeline stopped.
@@ -366,13 +368,23 @@ impl Finisher {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a thread waits for company is not a matter of capture time"
+)]
+fn deadline(after: Duration) -> Instant {
+    Instant::now() + after
+}
+
 /// The ledger thread: rows in batches, and only then the spool is removed.
 fn keep_ledger(mut ledger: Ledger, ended: &Receiver<Ended>, shared: &Shared, data: &Path) {
     let mut waiting = Vec::new();
     while let Ok(first) = ended.recv() {
         waiting.push(first);
+        // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
+        let until = deadline(LEDGER_LINGER);
         while waiting.len() < LEDGER_BATCH {
-            match ended.try_recv() {
+            match ended.recv_deadline(until) {
                 Ok(e) => waiting.push(e),
                 Err(_) => break,
             }

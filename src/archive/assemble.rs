@@ -9,6 +9,7 @@ use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kin
 use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
+use std::time::Duration;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -209,9 +210,10 @@ fn gaps(dialogs: &[&Dialog], found: &[StreamStory], origin: CaptureTime) -> Vec<
         out.extend(s.holes.iter().map(|h| gap(h.at, h.length_s, Cause::Network)));
         for h in dialogs.iter().flat_map(|d| &d.holds) {
             for (a, b) in s.sound_at.iter().zip(s.sound_at.iter().skip(1)) {
-                let silent = b.secs_since(*a);
+                // The last packet before the silence still sounds.
+                let silent = b.secs_since(*a) - s.packet_s;
                 if silent > HOLD_SILENCE_S && *b > h.from && h.to.is_none_or(|to| *a < to) {
-                    out.push(gap(*a, silent, h.cause));
+                    out.push(gap(*a + Duration::from_secs_f64(s.packet_s.max(0.0)), silent, h.cause));
                 }
             }
         }

@@ -261,13 +261,11 @@ mod tests {
         }
     }
 
-    /// Renders L16 tracks given as (channel, rate, [(start, samples)]).
-    fn render_l16(
-        tracks: &[(usize, u32, Vec<(i64, Vec<i16>)>)],
-        channels: usize,
-        rate: u32,
-        least: u64,
-    ) -> Vec<i16> {
+    /// Channel, rate, and packets of (start, samples).
+    type L16Track = (usize, u32, Vec<(i64, Vec<i16>)>);
+
+    /// Renders L16 tracks.
+    fn render_l16(tracks: &[L16Track], channels: usize, rate: u32, least: u64) -> Vec<i16> {
         let mut bytes = Vec::new();
         let tracks = tracks
             .iter()

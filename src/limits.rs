@@ -63,6 +63,9 @@ pub const PREBUFFER_FLOWS: usize = 20_000;
 /// Flows known to the switchboard at once: four a call (two streams, their RTCP).
 pub const FLOWS: usize = 4 * DIALOGS;
 
+/// Flows remembered of one leg; a phone makes a few, a fuzzer on an RTP port as many as it sends packets.
+pub const FLOWS_PER_LEG: usize = 1_024;
+
 /// Media descriptions remembered of one dialog; a re-INVITE every 15 s for a day stays below.
 pub const MEDIA_PER_DIALOG: usize = 8_192;
 
@@ -99,8 +102,12 @@ pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
 
-/// Streams reported in one call; what is more is counted as an event. Phones make a few, fuzzers millions.
+/// Streams told apart in one leg and reported in one call; what is more is counted as an event. Phones make a few,
+/// fuzzers millions.
 pub const STREAMS_PER_CALL: usize = 1_024;
+
+/// Parts of a capture file that could not be read, told one by one; more are counted.
+pub const TROUBLES: usize = 20;
 
 /// Packets a stream must have to be reported when no signalling promised its payload type: random datagrams on
 /// an RTP port make "streams" of one or two.

@@ -7,9 +7,9 @@
 //! stage cannot go on (a full disk), the first error is kept, the tap is told to stop, and what is already in the
 //! spool stays there for the next start.
 
-use crate::archive::finish::{Archive, FinishError, Job, KnownCall, Outcome};
+use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::seal::Sealed;
-use crate::archive::settle::{Extent, Verdict, settle};
+use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::call::listener::{Listener, Output, Over, Patience, Track};
 use crate::call::record::Carried;
 use crate::call::switchboard::LegId;
@@ -19,16 +19,16 @@ use crate::limits::{
     BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_LINGER, LEDGER_QUEUED,
 };
 use crate::spool::format::record_header;
-use crate::spool::leftover;
+use crate::spool::leftover::{self, Leftover};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -75,8 +75,10 @@ pub struct Found {
 #[derive(Default)]
 struct Shared {
     error: Mutex<Option<PipelineError>>,
-    /// Calls sealed but not in the ledger yet, so that two of one Call-ID do not meet unseen.
-    pending: Mutex<HashMap<String, KnownCall>>,
+    /// Ids of calls that are being sealed or wait for the ledger: a second call of such an id waits for the first.
+    under_way: Mutex<HashSet<String>>,
+    /// Told when [`Shared::under_way`] has shrunk, or something has failed.
+    settled: Condvar,
     found: Mutex<Vec<Found>>,
 }
 
@@ -87,6 +89,7 @@ fn locked<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Shared {
     fn fail(&self, e: impl Into<PipelineError>) {
         locked(&self.error).get_or_insert(e.into());
+        self.settled.notify_all();
     }
 
     fn failed(&self) -> bool {
@@ -168,6 +171,8 @@ pub struct Pipeline {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     frames: u64,
+    /// What of a killed run's spool could not be read; it stays where it is.
+    pub unreadable: Vec<String>,
 }
 
 impl Pipeline {
@@ -177,17 +182,26 @@ impl Pipeline {
     /// # Errors
     /// When the folder is in use, of a newer version, or cannot be written.
     pub fn start(data: &Path, config: &Config) -> Result<Self, PipelineError> {
-        let ledger = Ledger::open(data)?;
+        let mut ledger = Ledger::open(data)?;
         let spool = data.join("spool");
         let spool_error = |error| PipelineError::Spool { path: spool.clone(), error };
         fs::create_dir_all(&spool).map_err(spool_error)?;
-        let left = leftover::calls(&spool).map_err(spool_error)?;
+        let left = leftover::look(&spool).map_err(spool_error)?;
         let workers = match config.workers {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
         let shared = Arc::new(Shared::default());
         let archive = Archive { data: data.to_owned(), template: config.recording_name.clone() };
+        let finisher = |sealed| -> Result<Finisher, PipelineError> {
+            Ok(Finisher {
+                archive: archive.clone(),
+                reader: Reader::open(data)?,
+                sealed,
+                shared: shared.clone(),
+            })
+        };
+        seal_leftover(&left, &finisher(bounded(0).0)?, &mut ledger, data)?;
         let (jobs, finishing) = bounded::<Job>(FINISH_QUEUED);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
         let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
@@ -202,23 +216,16 @@ impl Pipeline {
                 jobs: jobs.clone(),
                 emptied: emptied.clone(),
                 shared: shared.clone(),
+                broken: false,
             };
             threads.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
-            let f = Finisher {
-                archive: archive.clone(),
-                reader: Reader::open(data)?,
-                sealed: sealed.clone(),
-                shared: shared.clone(),
-            };
+            let f = finisher(sealed.clone())?;
             let finishing = finishing.clone();
             threads.push(spawn(format!("finish-{n}"), move || f.run(&finishing))?);
         }
         drop(sealed);
         let (s, stage) = (shared.clone(), data.to_owned());
         threads.push(spawn("ledger".to_owned(), move || keep_ledger(ledger, &ledgering, &s, &stage))?);
-        for folders in left {
-            let _ = jobs.send(Job { folders, over: Over::CaptureEnded, carried: None });
-        }
         let patience = Patience {
             media: Duration::from_secs(config.media_timeout_s),
             hold: Duration::from_secs(config.hold_timeout_s),
@@ -230,6 +237,7 @@ impl Pipeline {
             shared,
             threads,
             frames: 0,
+            unreadable: left.unreadable,
         })
     }
 
@@ -267,13 +275,31 @@ impl Pipeline {
         }
         let mut found = std::mem::take(&mut *locked(&self.shared.found));
         found.sort();
-        found.dedup_by(|a, b| a.id == b.id);
+        let mut seen = HashSet::new();
+        found.retain(|f| seen.insert(f.id.clone()));
         Ok(found)
     }
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
+}
+
+/// Seals what a killed run left behind, before anything new can meet it: the same call may be in what comes.
+fn seal_leftover(
+    left: &Leftover,
+    by: &Finisher,
+    ledger: &mut Ledger,
+    data: &Path,
+) -> Result<(), PipelineError> {
+    for folders in &left.calls {
+        let job = Job { folders: folders.clone(), over: Over::CaptureEnded, carried: None };
+        let outcome = by.archive.finish(&job, &|id, new| by.claim(id, new))?;
+        write_down(ledger, &[Ended { outcome, folders: job.folders }], &by.shared, data)?;
+    }
+    // They are not what this run was asked for.
+    locked(&by.shared.found).clear();
+    Ok(())
 }
 
 /// A spool worker.
@@ -283,21 +309,32 @@ struct Spooler {
     jobs: Sender<Job>,
     emptied: Sender<Batch>,
     shared: Arc<Shared>,
+    broken: bool,
 }
 
 impl Spooler {
     fn run(&mut self, batches: &Receiver<Batch>) {
         for mut batch in batches {
-            // After a failure the channel is only emptied, so that the tap does not wait for ever.
-            if !self.shared.failed()
+            // A failure further on stops the tap; what it had read before still goes to the spool. When the spool
+            // itself has failed, the channel is only emptied, so that the tap does not wait for ever.
+            if !self.broken
                 && let Err(error) = self.take(&mut batch)
             {
-                self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
+                self.fail(error);
             }
             batch.entries.clear();
             batch.bytes.clear();
             let _ = self.emptied.try_send(batch);
         }
+        // After a whole replay no leg is open any more.
+        if let Err(error) = self.writer.flush() {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.broken = true;
+        self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
     }
 
     fn take(&mut self, batch: &mut Batch) -> io::Result<()> {
@@ -342,29 +379,31 @@ impl Finisher {
             if self.shared.failed() {
                 continue;
             }
-            let known = |id: &str, new: &Extent| self.known(id, new);
-            match self.archive.finish(&job, &known) {
+            let claim = |id: &str, new: &Extent| self.claim(id, new);
+            match self.archive.finish(&job, &claim) {
                 Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
                 Err(e) => self.shared.fail(e),
             }
         }
     }
 
-    /// The recording that this id has, sealed or in the ledger; the new one is noted in its stead when it is
-    /// fuller.
-    fn known(&self, id: &str, new: &Extent) -> Option<KnownCall> {
-        let mut pending = locked(&self.shared.pending);
-        let known = match pending.get(id) {
-            Some(k) => Some(k.clone()),
-            None => self.reader.get(id).ok().flatten().map(|r| KnownCall {
-                extent: Extent::of(&r),
-                files: r.files.into_iter().map(|f| f.path).collect(),
-            }),
-        };
-        if settle(new, known.as_ref().map(|k| &k.extent)) == Verdict::Seal {
-            pending.insert(id.to_owned(), KnownCall { extent: new.clone(), files: Vec::new() });
-        }
-        known
+    /// Weighs a finished call against the recording that has its id. A call that may be sealed has the id for
+    /// itself until its row is written.
+    fn claim(&self, id: &str, new: &Extent) -> Result<Claim, LedgerError> {
+        let taken = locked(&self.shared.under_way);
+        let wait = self.shared.settled.wait_while(taken, |t| t.contains(id) && !self.shared.failed());
+        let mut taken = wait.unwrap_or_else(PoisonError::into_inner);
+        let known = self.reader.get(id)?;
+        let verdict = settle(new, known.as_ref().map(Extent::of).as_ref());
+        Ok(match verdict {
+            Verdict::Known => Claim::Known,
+            Verdict::Apart => Claim::Apart,
+            Verdict::Seal => {
+                taken.insert(id.to_owned());
+                let files = known.map(|r| r.files.into_iter().map(|f| f.path).collect());
+                Claim::Yours { replaces: files.unwrap_or_default() }
+            }
+        })
     }
 }
 
@@ -419,7 +458,7 @@ fn write_down(
         // Files of a lesser copy that the row no longer names. Left behind they are only listed by `verify`.
         let _ = fs::remove_file(data.join(path));
     }
-    let mut pending = locked(&shared.pending);
+    let mut under_way = locked(&shared.under_way);
     let mut found = locked(&shared.found);
     for e in ended {
         for f in &e.folders {
@@ -429,12 +468,13 @@ fn write_down(
         match &e.outcome {
             Outcome::Sealed { call, .. } => {
                 let r = call.record();
-                pending.remove(&r.id);
+                under_way.remove(&r.id);
                 found.push(Found { at: r.order_time(), id: r.id.clone() });
             }
             Outcome::Known { id, at } => found.push(Found { at: *at, id: id.clone() }),
             Outcome::Nothing => {}
         }
     }
+    shared.settled.notify_all();
     Ok(())
 }

@@ -54,7 +54,8 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
     });
-    let unreported = found.len().saturating_sub(STREAMS_PER_CALL);
+    let unlisted: u64 = legs.iter().map(|l| l.unlisted).sum();
+    let unreported = found.len().saturating_sub(STREAMS_PER_CALL) as u64;
     found.truncate(STREAMS_PER_CALL);
     if cast.kind == Kind::MediaOnly {
         name_by_direction(&mut found);
@@ -69,7 +70,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let origin = origin(&record, &found);
     record.gaps = gaps(&dialogs, &found, origin);
     record.dtmf = dtmf(&found, origin);
-    record.events = events(&dialogs, &found, unreported, &record);
+    record.events = events(&dialogs, &found, legs, unreported + unlisted, &record);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
     Some(Assembled { record, streams: found, origin, channels })
 }
@@ -236,7 +237,13 @@ fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
     out
 }
 
-fn events(dialogs: &[&Dialog], found: &[StreamStory], unreported: usize, record: &CallRecord) -> Vec<Event> {
+fn events(
+    dialogs: &[&Dialog],
+    found: &[StreamStory],
+    legs: &[LegStory],
+    unreported: u64,
+    record: &CallRecord,
+) -> Vec<Event> {
     let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
     let mut note =
         |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
@@ -257,9 +264,21 @@ fn events(dialogs: &[&Dialog], found: &[StreamStory], unreported: usize, record:
             note(s.row.started_at, "stray-packets", format!("{name}: {} packets fit no sequence", s.strays));
         }
     }
+    for l in legs.iter().filter(|l| l.truncated > 0) {
+        let at = l.first_at.unwrap_or_default();
+        note(
+            at,
+            "truncated-packets",
+            format!("the capture cut off {} packets of sound (snap length)", l.truncated),
+        );
+    }
     if unreported > 0 {
         let at = record.ended_at.unwrap_or_default();
-        note(at, "streams-unreported", format!("{unreported} more streams; their packets are kept"));
+        note(
+            at,
+            "streams-unreported",
+            format!("{unreported} packets or streams beyond the limit; they are kept in the packets file"),
+        );
     }
     // A pair of dialogs tells many things twice.
     out.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.what.cmp(&b.what)));

@@ -2,7 +2,7 @@
 
 use super::assemble::{Assembled, assemble};
 use super::seal::{Part, Sealed, folders};
-use super::settle::{Extent, Verdict, apart, settle};
+use super::settle::{Claim, Extent, apart};
 use super::{naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
@@ -32,6 +32,9 @@ pub enum FinishError {
     /// The spool cannot be read.
     #[error("cannot read the spool: {0}")]
     Spool(#[from] OpenError),
+    /// The keeper of ids cannot answer.
+    #[error("{0}")]
+    Keeper(String),
     /// A file cannot be written.
     #[error("cannot write {path}: {error}")]
     Write {
@@ -63,17 +66,8 @@ pub enum Outcome {
     Nothing,
 }
 
-/// Tells the extent and files of the recording that already has an id; the finisher of a fuller one takes it over.
-pub type Known<'a> = dyn Fn(&str, &Extent) -> Option<KnownCall> + 'a;
-
-/// A recording that is there already.
-#[derive(Clone, Debug)]
-pub struct KnownCall {
-    /// How much of the call it holds.
-    pub extent: Extent,
-    /// Its files, relative to the data folder.
-    pub files: Vec<String>,
-}
+/// Asks whether a finished call of this id and extent may be sealed.
+pub type Keeper<'a, E> = dyn Fn(&str, &Extent) -> Result<Claim, E> + 'a;
 
 /// Where and how recordings are kept.
 #[derive(Clone, Debug)]
@@ -88,23 +82,34 @@ impl Archive {
     /// Seals a call. The spool is not removed: that is for the caller, once the ledger has the row.
     ///
     /// # Errors
-    /// [`FinishError`] when the spool cannot be read or a file not be written.
-    pub fn finish(&self, job: &Job, known: &Known<'_>) -> Result<Outcome, FinishError> {
+    /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
+    pub fn finish<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Outcome, FinishError> {
         let legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
         let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
         if let Some(c) = &job.carried {
             call.carry(c);
         }
         let extent = Extent::of(&call.record);
-        let mut there = known(&call.record.id, &extent);
-        if settle(&extent, there.as_ref().map(|k| &k.extent)) == Verdict::Apart {
-            call.record.id = apart(&call.record);
-            there = known(&call.record.id, &extent);
+        let ask = |id: &str| keeper(id, &extent).map_err(|e| FinishError::Keeper(e.to_string()));
+        let mut claim = ask(&call.record.id)?;
+        if claim == Claim::Apart {
+            call.record.id = apart(&call.record.id, &extent);
+            claim = ask(&call.record.id)?;
         }
-        if settle(&extent, there.as_ref().map(|k| &k.extent)) == Verdict::Known {
-            return Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() });
+        match claim {
+            Claim::Yours { replaces } => self.seal(call, &legs, replaces),
+            Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
+            Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
         }
-        let stem = Path::new("recordings").join(naming::name(&self.template, &call.record));
+    }
+
+    fn seal(
+        &self,
+        mut call: Assembled,
+        legs: &[LegStory],
+        replaces: Vec<String>,
+    ) -> Result<Outcome, FinishError> {
+        let stem = self.stem(&call, &replaces);
         let fail = |path: &Path| {
             let path = path.to_owned();
             move |error| FinishError::Write { path, error }
@@ -114,9 +119,9 @@ impl Archive {
         folders(folder).map_err(fail(folder))?;
         let mut parts = Vec::new();
         let written = (|| {
-            parts.extend(self.audio(&mut call, &legs, &stem)?);
-            parts.extend(self.packets(&legs, &stem)?);
-            Sealed::seal(call.record, &self.data, parts.clone()).map_err(fail(&whole))
+            parts.extend(self.audio(&mut call, legs, &stem)?);
+            parts.extend(self.packets(legs, &stem)?);
+            Sealed::seal(call.record, &self.data, parts).map_err(fail(&whole))
         })();
         if written.is_err() {
             // A full disk is not helped by half a file; the spool has everything.
@@ -124,11 +129,25 @@ impl Archive {
                 let _ = fs::remove_file(p);
             }
         }
-        let call = written?;
-        let kept: Vec<&str> = call.record().files.iter().map(|f| f.path.as_str()).collect();
-        let mut replaces = there.map_or_else(Vec::new, |k| k.files);
-        replaces.retain(|f| !kept.contains(&f.as_str()));
-        Ok(Outcome::Sealed { call: Box::new(call), replaces })
+        Ok(Outcome::Sealed { call: Box::new(written?), replaces })
+    }
+
+    /// Where the files of a call go, without extension. Those of a recording it replaces stay as they are until the
+    /// ledger no longer names them, so their name is not taken.
+    fn stem(&self, call: &Assembled, replaces: &[String]) -> PathBuf {
+        let stem = Path::new("recordings").join(naming::name(&self.template, &call.record));
+        let taken = |s: &Path| {
+            ["wav", "pcap"].iter().any(|e| replaces.iter().any(|r| Path::new(r) == with_extension(s, e)))
+        };
+        if !taken(&stem) {
+            return stem;
+        }
+        let with = |n: u32| {
+            let mut name = OsString::from(&stem);
+            name.push(format!("-{n}"));
+            PathBuf::from(name)
+        };
+        (2..).map(with).find(|s| !taken(s)).unwrap_or(stem)
     }
 
     fn audio(

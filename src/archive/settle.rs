@@ -32,7 +32,8 @@ impl Extent {
     }
 
     /// Is all of `self` in `other`?
-    fn within(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn within(&self, other: &Self) -> bool {
         self.from >= other.from && self.to <= other.to && self.packets <= other.packets
     }
 }
@@ -48,6 +49,20 @@ pub enum Verdict {
     Apart,
 }
 
+/// What the keeper of ids answers to a finished call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It may be sealed under this id, in place of a lesser recording with these files.
+    Yours {
+        /// Files of the lesser recording, relative to the data folder.
+        replaces: Vec<String>,
+    },
+    /// It is known already, as full or fuller.
+    Known,
+    /// Another call has the id.
+    Apart,
+}
+
 /// Weighs a new recording against the known one of the same id.
 #[must_use]
 pub fn settle(new: &Extent, known: Option<&Extent>) -> Verdict {
@@ -59,10 +74,12 @@ pub fn settle(new: &Extent, known: Option<&Extent>) -> Verdict {
     }
 }
 
-/// The id of a call beside another of the same Call-ID: still from the wire, by its own beginning.
+/// The id of a call beside another of the same Call-ID: still from the wire, by its own extent, so that the same
+/// call gets the same id again and no two different ones share it.
 #[must_use]
-pub fn apart(record: &CallRecord) -> String {
-    identity::short_hash(&[b"apart", record.id.as_bytes(), &Extent::of(record).from.micros().to_be_bytes()])
+pub fn apart(id: &str, extent: &Extent) -> String {
+    let (from, to) = (extent.from.micros().to_be_bytes(), extent.to.micros().to_be_bytes());
+    identity::short_hash(&[b"apart", id.as_bytes(), &from, &to, &extent.packets.to_be_bytes()])
 }
 
 #[cfg(test)]

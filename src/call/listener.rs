@@ -78,9 +78,22 @@ pub struct Counters {
     pub media: u64,
     /// Media for calls that had ended.
     pub after_end: u64,
-    /// Dialogs that were refused because there were too many.
-    pub dialogs_refused: u64,
+    /// Calls that were refused because there were too many.
+    pub calls_refused: u64,
+    /// Media that no call claimed and that was no sustained RTP.
+    pub unclaimed: u64,
+    /// Packets of flows beyond the limit, looked up one by one.
+    pub flows_over: u64,
+    /// Datagrams whose IP fragments were never all there.
+    pub fragments_given_up: u64,
+    /// Holes in TCP streams of SIP.
+    pub tcp_holes: u64,
+    /// TCP streams of SIP that were given up for want of room.
+    pub tcp_dropped: u64,
 }
+
+/// A step of the capture clock that one frame alone does not make.
+const LEAP: Duration = Duration::from_secs(20);
 
 /// The state of everything heard.
 pub struct Listener {
@@ -88,6 +101,8 @@ pub struct Listener {
     streams: SipStreams,
     fragments: Fragments,
     now: CaptureTime,
+    /// A time far ahead of `now` that one frame told of.
+    leap: Option<CaptureTime>,
     swept_at: CaptureTime,
     counters: Counters,
 }
@@ -101,6 +116,7 @@ impl Listener {
             streams: SipStreams::default(),
             fragments: Fragments::default(),
             now: CaptureTime(i64::MIN),
+            leap: None,
             swept_at: CaptureTime(i64::MIN),
             counters: Counters::default(),
         }
@@ -109,7 +125,37 @@ impl Listener {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        let (unclaimed, flows_over) = self.roster.let_go();
+        Counters {
+            unclaimed,
+            flows_over,
+            fragments_given_up: self.fragments.given_up,
+            tcp_holes: self.streams.holes,
+            tcp_dropped: self.streams.dropped,
+            ..self.counters
+        }
+    }
+
+    /// What is worth telling of the counters, for people; empty when all went into recordings.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let c = self.counters();
+        let remark = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
+        [
+            remark(c.truncated, "packets were cut off by the capture's snap length; capture with -s 0"),
+            remark(c.malformed, "frames have headers that make no sense"),
+            remark(c.sip_bad, "messages began like SIP and could not be read"),
+            remark(c.tcp_holes, "holes in TCP streams of SIP, messages in them are missing"),
+            remark(c.tcp_dropped, "TCP streams of SIP were given up for want of room"),
+            remark(c.fragments_given_up, "datagrams lack IP fragments"),
+            remark(c.after_end, "packets of media came after the end of their call"),
+            remark(c.unclaimed, "packets of media belong to no call"),
+            remark(c.calls_refused, "calls were refused: too many at once"),
+            remark(c.flows_over, "packets are of flows beyond the limit"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Calls in progress.
@@ -128,8 +174,16 @@ impl Listener {
 
     /// Passes time: calls whose patience is at an end are given out.
     pub fn tick(&mut self, at: CaptureTime, out: &mut impl Output) {
+        // One frame stamped far ahead is a wild timestamp; two are a pause in the capture.
+        if at.since(self.now) > LEAP && self.now != CaptureTime(i64::MIN) {
+            let confirmed = self.leap.is_some_and(|t| at.since(t) <= LEAP && at >= t - LEAP);
+            self.leap = Some(at);
+            if !confirmed {
+                return;
+            }
+        }
         // A capture clock that is set back takes the timers with it.
-        self.now = at;
+        (self.now, self.leap) = (at, None);
         if at.since(self.swept_at) >= Duration::from_secs(1) || at < self.swept_at {
             self.swept_at = at;
             self.roster.sweep(at, &mut self.counters, out);
@@ -162,7 +216,7 @@ impl Listener {
         let Ok(ip) = ip::parse(bytes) else {
             return self.counters.malformed += 1;
         };
-        self.counters.truncated += u64::from(ip.missing > 0);
+        self.counters.truncated += u64::from(ip.missing > 0 && depth == 0);
         if ip.fragment.is_some() {
             if let Some(whole) = self.fragments.add(at, &ip)
                 && let Ok(ip) = ip::parse(&whole)

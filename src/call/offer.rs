@@ -139,8 +139,10 @@ impl Negotiation {
     #[must_use]
     pub fn encrypted(&self, speaker: Option<Speaker>) -> bool {
         let Some(s) = speaker else { return false };
-        let last = |side: Side| self.current(side).get(s.index).is_some_and(|m| m.encrypted);
-        last(Side::Caller) || last(Side::Callee)
+        let [a, b] = [Side::Caller, Side::Callee].map(|side| self.current(side).get(s.index));
+        let either = |m: Option<&Media>| m.is_some_and(|m| m.encrypted);
+        let keyed = |m: Option<&Media>| m.is_some_and(|m| m.keyed);
+        either(a) || either(b) || (keyed(a) && keyed(b))
     }
 
     /// Has `side` put its sound on hold? `recording`: in a recording session the recorder only receives and

@@ -13,6 +13,7 @@ use crate::wire::endpoint::Endpoint;
 use crate::wire::icmp::Unreachable;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 struct Leg {
     call: u64,
@@ -38,7 +39,10 @@ pub struct Roster {
     pairing: Pairing,
     /// What watches the primaries.
     pub(super) witness: Witness,
-    next: u64,
+    next_leg: u64,
+    next_call: u64,
+    /// When calls of a primary were last looked through for a sign that is cheap to fake.
+    looked: HashMap<Endpoint, CaptureTime>,
 }
 
 impl Roster {
@@ -56,8 +60,16 @@ impl Roster {
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
             witness: Witness::default(),
-            next: 0,
+            next_leg: 0,
+            next_call: 0,
+            looked: HashMap::new(),
         }
+    }
+
+    /// What this part has counted: media that was let go unclaimed, and flows beyond the limits.
+    #[must_use]
+    pub fn let_go(&self) -> (u64, u64) {
+        (self.prebuffer.dropped, self.switchboard.overflow)
     }
 
     /// Calls in progress.
@@ -129,7 +141,7 @@ impl Roster {
     /// A datagram could not be delivered: told to the witness when it was media or signalling of a call that is up.
     pub fn unreachable(&mut self, at: CaptureTime, u: &Unreachable) {
         if self.witness.is_primary(u.destination) {
-            if self.calls_with(u.destination) {
+            if self.may_look(at, u.destination) && self.calls_with(u.destination) {
                 self.witness.refused(at, u.destination);
             }
             return;
@@ -147,7 +159,7 @@ impl Roster {
 
     /// A primary has closed, reset or refused a TCP connection.
     pub fn disconnected(&mut self, at: CaptureTime, primary: Endpoint, refused: bool) {
-        if !self.witness.is_primary(primary) || !self.calls_with(primary) {
+        if !self.witness.is_primary(primary) || !self.may_look(at, primary) || !self.calls_with(primary) {
             return;
         }
         if refused {
@@ -155,6 +167,12 @@ impl Roster {
         } else {
             self.witness.closed(at, primary);
         }
+    }
+
+    /// All calls are looked through at most ten times a second for each primary.
+    fn may_look(&mut self, at: CaptureTime, primary: Endpoint) -> bool {
+        let last = self.looked.insert(primary, at);
+        last.is_none_or(|t| at < t || at.since(t) >= Duration::from_millis(100))
     }
 
     /// Is a call up that this primary records?
@@ -190,13 +208,16 @@ impl Roster {
             return None;
         }
         if self.by_call_id.len() >= DIALOGS {
-            counters.dialogs_refused += 1;
+            counters.calls_refused += 1;
             return None;
         }
         let dialog = Dialog::new(heard);
-        let (id, own) = (LegId(self.number()), self.number());
+        let (id, own) = (self.leg_number(), self.call_number());
         let joined = dialog.bib.as_ref().and_then(|bib| self.pairing.join(heard.at, bib, own));
         let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        if call != own {
+            self.next_call -= 1;
+        }
         let name = name_of(b"dialog", call_id, heard.at);
         self.by_call_id.insert(call_id.to_vec(), id);
         let leg = Leg {
@@ -216,9 +237,15 @@ impl Roster {
         self.legs.insert(id, leg);
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next - 1
+    fn leg_number(&mut self) -> LegId {
+        self.next_leg += 1;
+        LegId(self.next_leg - 1)
+    }
+
+    /// Counts calls without a gap: the workers share them out by this number.
+    fn call_number(&mut self) -> u64 {
+        self.next_call += 1;
+        self.next_call - 1
     }
 
     /// Passes time: what has ended is given out.
@@ -263,7 +290,8 @@ impl Roster {
             return (now.since(leg.last_at.max(t)) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
         }
         let (patience, over) = match (d.answered_at, leg.media_at) {
-            (None, None) => (self.patience.setup, Over::Unanswered),
+            // Early media, then ringing: silence is no end before the answer.
+            (None, _) => (self.patience.setup, Over::Unanswered),
             (Some(_), None) => (self.patience.hold, Over::Silent),
             (_, Some(_)) if d.on_hold() => (self.patience.hold, Over::Silent),
             (_, Some(_)) => (self.patience.media, Over::Silent),
@@ -303,11 +331,15 @@ impl Roster {
             let Some(first) = packets.first().map(|p| p.0) else {
                 continue;
             };
+            if self.legs.len() >= DIALOGS {
+                counters.calls_refused += 1;
+                continue;
+            }
             let ends = (flow.source.min(flow.destination), flow.source.max(flow.destination));
             let id = match self.media_only.get(&ends) {
                 Some(id) => *id,
                 None => {
-                    let (id, call) = (LegId(self.number()), self.number());
+                    let (id, call) = (self.leg_number(), self.call_number());
                     let name = name_of(b"media", format!("{flow:?}").as_bytes(), first);
                     self.media_only.insert(ends, id);
                     let leg = Leg { call, call_id: Vec::new(), dialog: None, media_at: None, last_at: first };

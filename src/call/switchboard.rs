@@ -5,7 +5,7 @@
 //! recorder, a load generator) takes over only what fits it better. One hash look-up a packet.
 
 use super::offer::Claim;
-use crate::limits::{FLOWS, MEDIA_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, TOMBSTONE_AGE, TOMBSTONES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -110,7 +110,8 @@ impl Switchboard {
             return if ended { Route::Ended } else { Route::Unclaimed };
         };
         let route = self.open_or_ended(at, leg);
-        if self.flows.len() >= FLOWS {
+        let many = self.legs.get(&leg).is_some_and(|l| l.flows.len() >= FLOWS_PER_LEG);
+        if self.flows.len() >= FLOWS || many {
             self.overflow += 1;
         } else if route == Route::Leg(leg) {
             self.tie(leg, flow);

@@ -5,6 +5,7 @@
 
 use super::bytes::Window;
 use super::{pcap, pcapng};
+use crate::limits::TROUBLES;
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
 use std::fs::File;
@@ -83,6 +84,8 @@ pub struct CaptureFile {
     over: bool,
     /// What could not be read so far.
     pub troubles: Vec<Trouble>,
+    /// Troubles beyond [`TROUBLES`], only counted.
+    pub more_troubles: u64,
     /// Frames of link types that are not known, skipped.
     pub unknown_link: u64,
 }
@@ -126,6 +129,7 @@ impl CaptureFile {
             bytes,
             over: false,
             troubles: Vec::new(),
+            more_troubles: 0,
             unknown_link: 0,
         })
     }
@@ -148,6 +152,14 @@ impl CaptureFile {
         self.window.position()
     }
 
+    fn trouble(&mut self, position: u64, what: String) {
+        if self.troubles.len() < TROUBLES {
+            self.troubles.push(Trouble { position, what });
+        } else {
+            self.more_troubles += 1;
+        }
+    }
+
     /// The next frame; `None` at the end, or where nothing more can be read (see [`CaptureFile::troubles`]).
     pub fn next_frame(&mut self) -> Option<Frame<'_>> {
         let found = loop {
@@ -166,13 +178,13 @@ impl CaptureFile {
                 Ok(Step::Other) => {}
                 Ok(Step::End) => self.over = true,
                 Ok(Step::Trouble { what, position, over }) => {
-                    self.troubles.push(Trouble { position, what });
+                    self.trouble(position, what);
                     self.over = over;
                 }
                 Err(e) => {
                     self.over = true;
                     let position = self.window.position();
-                    self.troubles.push(Trouble { position, what: format!("cannot be read: {e}") });
+                    self.trouble(position, format!("cannot be read: {e}"));
                 }
             }
         };

@@ -65,7 +65,12 @@ impl Merged {
     #[must_use]
     pub fn troubles(&self) -> Vec<(PathBuf, Trouble)> {
         let of = |l: &Lane| {
-            l.file.troubles.iter().map(|t| (l.file.path().to_owned(), t.clone())).collect::<Vec<_>>()
+            let more = (l.file.more_troubles > 0).then(|| Trouble {
+                position: l.file.position(),
+                what: format!("{} more parts could not be read", l.file.more_troubles),
+            });
+            let all = l.file.troubles.iter().cloned().chain(more);
+            all.map(|t| (l.file.path().to_owned(), t)).collect::<Vec<_>>()
         };
         self.lanes.iter().flat_map(of).collect()
     }

@@ -84,8 +84,9 @@ impl Section {
                 }
                 Some(Step::Other)
             }
+            2 => self.enhanced(u32::from(self.u16(body, 0).unwrap_or(u16::MAX)), body, block.len()),
             3 => self.simple(body, block.len()),
-            6 => self.enhanced(body, block.len()),
+            6 => self.enhanced(self.u32(body, 0).unwrap_or(u32::MAX), body, block.len()),
             _ => Some(Step::Other),
         };
         step.unwrap_or_else(|| Step::Trouble {
@@ -109,8 +110,12 @@ impl Section {
                 (9, [r, ..]) if r & 0x80 == 0 => i.ticks = 10i128.pow(u32::from(*r).min(18)),
                 (9, [r, ..]) => i.ticks = 1i128 << (r & 0x7f).min(62),
                 (14, v) => {
-                    i.offset = i64::from(self.u32(v, if self.big_endian { 4 } else { 0 }).unwrap_or(0));
+                    let (a, b) =
+                        (u64::from(self.u32(v, 0).unwrap_or(0)), u64::from(self.u32(v, 4).unwrap_or(0)));
+                    let seconds = if self.big_endian { a << 32 | b } else { b << 32 | a };
+                    i.offset = seconds.cast_signed();
                 }
+
                 _ => {}
             }
             options = options.get(4 + usize::from(length).next_multiple_of(4)..).unwrap_or_default();
@@ -118,8 +123,9 @@ impl Section {
         Some(i)
     }
 
-    fn enhanced(&mut self, b: &[u8], block: usize) -> Option<Step> {
-        let i = self.interfaces.get(self.u32(b, 0)? as usize)?;
+    /// An enhanced packet block, or the obsolete packet block: they differ in how the interface is told.
+    fn enhanced(&mut self, interface: u32, b: &[u8], block: usize) -> Option<Step> {
+        let i = self.interfaces.get(interface as usize)?;
         let ticks = i128::from(self.u32(b, 4)?) << 32 | i128::from(self.u32(b, 8)?);
         let length = self.u32(b, 12)? as usize;
         b.get(20..20 + length)?;

@@ -39,6 +39,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = Config::load(args.config.as_deref())?;
     // The data folder first: after a replay it is one, whatever became of the files.
     let mut pipeline = Pipeline::start(&args.data.data, &config)?;
+    pipeline.unreadable.iter().for_each(|e| complain(&format!("left in the spool: {e}")));
     let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);
@@ -62,7 +63,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
             break;
         }
     }
-    let counters = pipeline.listener().counters();
+    let truncated = pipeline.listener().counters().truncated > 0;
+    let remarks = pipeline.listener().remarks();
     bar.set_message("finishing");
     let found = pipeline.finish()?;
     bar.finish_and_clear();
@@ -73,14 +75,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     if merged.unknown_link() > 0 {
         complain(&format!("{} frames are of a link type that earwitness cannot read", merged.unknown_link()));
     }
-    if counters.truncated > 0 {
-        complain(&format!(
-            "{} packets were cut off by the snap length of the capture; capture with -s 0",
-            counters.truncated
-        ));
-    }
+    remarks.iter().for_each(|r| complain(r));
     print(args, out, &found)?;
-    let partial = unreadable || !troubles.is_empty() || merged.unknown_link() > 0;
+    let partial = unreadable || truncated || !troubles.is_empty() || merged.unknown_link() > 0;
     Ok(if partial { Exit::Partial } else { Exit::Done })
 }
 

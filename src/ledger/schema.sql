@@ -3,7 +3,7 @@
 -- How to read this file
 --   * Times end in `_us`: microseconds since 1970-01-01T00:00:00Z. Lengths end in `_s` (seconds, as the contract
 --     prints them), `_ms` (milliseconds) or `_bytes`. A time that is not known is NULL.
---   * Words in CHECK are the words of the contract (docs/contract, src/call/record.rs).
+--   * Words in CHECK are the words of the contract (src/call/record.rs).
 --   * `call_no` and `party_no` are row numbers of this file and mean nothing outside it. What the world knows is `id`.
 --   * A list of the contract is a table with `position` (0, 1, 2 …), so that it is read back in its order.
 --   * Deleting a row of `calls` deletes all that hangs on it.

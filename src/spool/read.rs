@@ -5,6 +5,7 @@ use crate::call::dialog::{Dialog, Heard};
 use crate::call::portrait::Portrait;
 use crate::call::switchboard::FlowKey;
 use crate::capture::file::{CaptureFile, OpenError};
+use crate::limits::STREAMS_PER_CALL;
 use crate::media::sequence::Packet;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
@@ -41,6 +42,30 @@ pub struct LegStory {
     pub last_at: Option<CaptureTime>,
     /// Packets in all.
     pub packets: u64,
+    /// RTP packets that the capture cut off.
+    pub truncated: u64,
+    /// RTP packets of streams beyond the limit.
+    pub unlisted: u64,
+}
+
+/// What a leg's signalling tells, and when the leg began: enough to know which call it is of.
+///
+/// # Errors
+/// When a file cannot be opened.
+pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
+    let mut story = LegStory { folder: folder.to_owned(), ..LegStory::default() };
+    if let Some(mut file) = open(&folder.join(SIGNALLING))? {
+        while let Some(f) = file.next_frame() {
+            story.count(f.at);
+            story.hear(f.at, f.bytes);
+        }
+    }
+    if let Some(mut file) = open(&folder.join(MEDIA))?
+        && let Some(f) = file.next_frame()
+    {
+        story.count(f.at);
+    }
+    Ok(story)
 }
 
 /// Reads a leg's folder. A torn tail is left out.
@@ -102,14 +127,20 @@ impl LegStory {
             destination: Endpoint::new(ip.destination, udp.destination_port),
             ssrc: r.ssrc,
         };
+        self.truncated += u64::from(udp.missing > 0 || ip.missing > 0);
+        if !by_flow.contains_key(&flow) && by_flow.len() >= STREAMS_PER_CALL {
+            self.unlisted += 1;
+            return;
+        }
         let i = *by_flow.entry(flow).or_insert_with(|| {
             self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
             self.streams.len() - 1
         });
         let Some(s) = self.streams.get_mut(i) else { return };
         let before = ip.bytes.len() - udp.payload.len() + r.payload_at;
-        if let Ok(event) = <[u8; 4]>::try_from(r.payload) {
-            s.events.push((s.packets.len(), event));
+        // RFC 4733 events are four bytes; some phones append more.
+        if let (Some(event), ..=8) = (r.payload.first_chunk::<4>(), r.payload.len()) {
+            s.events.push((s.packets.len(), *event));
         }
         s.packets.push(Packet {
             at,

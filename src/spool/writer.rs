@@ -19,6 +19,14 @@ struct Leg {
     media: Vec<u8>,
 }
 
+impl Leg {
+    /// Signalling first: media on disk without the messages that name it would be a call of media alone.
+    fn write(&mut self) -> io::Result<()> {
+        write_out(&self.folder.join(SIGNALLING), &mut self.signalling)?;
+        write_out(&self.folder.join(MEDIA), &mut self.media)
+    }
+}
+
 /// The spool of one worker.
 pub struct SpoolWriter {
     root: PathBuf,
@@ -62,15 +70,24 @@ impl SpoolWriter {
         let Some(l) = self.legs.get_mut(&leg) else {
             return Ok(());
         };
-        let (buffer, name) = match track {
-            Track::Signalling => (&mut l.signalling, SIGNALLING),
-            Track::Media => (&mut l.media, MEDIA),
+        let buffer = match track {
+            Track::Signalling => &mut l.signalling,
+            Track::Media => &mut l.media,
         };
         buffer.extend_from_slice(record);
-        if buffer.len() >= SPOOL_BUFFER_BYTES {
-            write_out(&l.folder.join(name), buffer)?;
+        if buffer.len() >= SPOOL_BUFFER_BYTES { l.write() } else { Ok(()) }
+    }
+
+    /// Writes out what all legs have in their buffers.
+    ///
+    /// # Errors
+    /// The first error; the other legs are written all the same.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut done = Ok(());
+        for l in self.legs.values_mut() {
+            done = done.and(l.write());
         }
-        Ok(())
+        done
     }
 
     /// Writes out what a leg has left and forgets it; its folder is whole then.
@@ -81,8 +98,7 @@ impl SpoolWriter {
         let Some(mut l) = self.legs.remove(&leg) else {
             return Ok(None);
         };
-        let written = write_out(&l.folder.join(SIGNALLING), &mut l.signalling)
-            .and_then(|()| write_out(&l.folder.join(MEDIA), &mut l.media));
+        let written = l.write();
         self.spare.extend([l.signalling, l.media]);
         self.spare.truncate(256);
         written.map(|()| Some(l.folder))

@@ -40,9 +40,10 @@ impl Fragments {
         // IPv6 reassembly does not look at the protocol, which only the first piece is sure to know.
         let protocol = if ip.source.is_ipv4() { ip.protocol } else { 0 };
         let key = (ip.source, ip.destination, protocol, f.id);
-        if !self.open.contains_key(&key)
-            && (self.open.len() >= FRAGMENTED_DATAGRAMS || self.bytes + ip.payload.len() > FRAGMENT_BYTES)
-        {
+        if !self.open.contains_key(&key) && self.open.len() >= FRAGMENTED_DATAGRAMS {
+            self.drop_oldest();
+        }
+        while self.bytes + ip.payload.len() > FRAGMENT_BYTES && !self.open.is_empty() {
             self.drop_oldest();
         }
         let d = self.open.entry(key).or_insert_with(|| Datagram { first_at: at, ..Datagram::default() });

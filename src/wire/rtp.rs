@@ -49,10 +49,10 @@ pub fn is_rtcp(b: &[u8]) -> bool {
     looks_like(b) && b.get(1).is_some_and(|t| (192..=223).contains(t))
 }
 
-/// The SSRC of an RTP packet, without a full check; 0 for RTCP and whatever is too short.
+/// The SSRC of an RTP packet, without a full check; 0 for RTCP and what is no RTP.
 #[must_use]
 pub fn peek_ssrc(b: &[u8]) -> u32 {
-    if b.len() < 12 || is_rtcp(b) { 0 } else { be32(b, 8).unwrap_or(0) }
+    if b.len() < 12 || !looks_like(b) || is_rtcp(b) { 0 } else { be32(b, 8).unwrap_or(0) }
 }
 
 /// Checks an RTP packet.
@@ -127,6 +127,7 @@ mod tests {
     fn neighbours_on_the_port() {
         assert_eq!(parse(&[0x80, 200, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap_err(), RtpError::Rtcp);
         assert_eq!(parse(&[0, 1, 0, 0]).unwrap_err(), RtpError::Version);
+        assert_eq!(peek_ssrc(&[0, 1, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9]), 0);
     }
 
     #[test]

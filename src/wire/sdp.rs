@@ -112,6 +112,8 @@ pub struct Media {
     pub rtcp_port: Option<u16>,
     /// Media is encrypted: SRTP by the protocol.
     pub encrypted: bool,
+    /// Keys are offered (`a=crypto`, RFC 4568); under RTP/AVP they are used when both sides give some.
+    pub keyed: bool,
 }
 
 impl Media {
@@ -195,6 +197,7 @@ fn attribute(m: &mut Media, value: &str) {
             }
         }
         "label" => m.label = Some(v.trim().to_owned()),
+        "crypto" => m.keyed = true,
         "ptime" => m.ptime_ms = v.trim().parse().ok(),
         "rtcp" => m.rtcp_port = v.split_ascii_whitespace().next().and_then(|p| p.parse().ok()),
         _ => m.direction = direction(value).unwrap_or(m.direction),

@@ -24,7 +24,15 @@ fn capture(path: &Path, options: &Options) -> Vec<LegTruth> {
 fn forty_calls_over_a_bad_network() {
     let folder = tempdir().unwrap();
     let pcap = folder.path().join("bad.pcap");
-    let options = Options { calls: 40, seconds: 6, loss: 2.0, reorder: 2.0, dup: 2.0, vlan: Some(42), ..Default::default() };
+    let options = Options {
+        calls: 40,
+        seconds: 6,
+        loss: 2.0,
+        reorder: 2.0,
+        dup: 2.0,
+        vlan: Some(42),
+        ..Default::default()
+    };
     let legs = capture(&pcap, &options);
     assert!(legs.iter().all(|l| l.lost > 0 || l.reordered > 0 || l.duplicates > 0), "a network too good");
     let data = folder.path().join("data");
@@ -47,14 +55,20 @@ fn forty_calls_over_a_bad_network() {
 /// The row of a leg, its counts compared.
 fn counted<'a>(call: &'a Value, t: &LegTruth) -> &'a Value {
     let ssrc = format!("0x{:08x}", t.ssrc);
-    let row = array(&call["streams"]).iter().find(|s| s["ssrc"] == *ssrc).unwrap_or_else(|| panic!("no stream {ssrc}"));
+    let row = array(&call["streams"])
+        .iter()
+        .find(|s| s["ssrc"] == *ssrc)
+        .unwrap_or_else(|| panic!("no stream {ssrc}"));
     let has = |k: &str| row[k].as_u64().unwrap();
     assert_eq!(
         [has("packets"), has("lost"), has("reordered"), has("duplicates")],
         [t.packets, t.lost, t.reordered, t.duplicates],
         "packets, lost, reordered, duplicates of {ssrc}"
     );
-    assert_eq!((text(&row["source"]), text(&row["destination"])), (&*t.source.to_string(), &*t.destination.to_string()));
+    assert_eq!(
+        (text(&row["source"]), text(&row["destination"])),
+        (&*t.source.to_string(), &*t.destination.to_string())
+    );
     assert_eq!(row["party"], if t.caller { "caller" } else { "callee" });
     assert_eq!((micros(&row["started_at"]), micros(&row["ended_at"])), (t.first_us, t.last_us));
     row
@@ -68,7 +82,9 @@ fn heard(channel: &[i16], call: &Value, t: &LegTruth) -> usize {
     let begin = (t.first_us - origin_us(call)) * 8 / 1000;
     let here = |at: &usize| channel.get(*at..at + sound.len()).is_some_and(|c| c == sound);
     // Jitter of 1 ms: a stream begins no later than its first packet and at most that much earlier.
-    let at = near(begin, 10).find(here).unwrap_or_else(|| panic!("the tone of 0x{:08x} is not near {begin}", t.ssrc));
+    let at = near(begin, 10)
+        .find(here)
+        .unwrap_or_else(|| panic!("the tone of 0x{:08x} is not near {begin}", t.ssrc));
     let rest = channel[..at].iter().chain(&channel[at + sound.len()..]);
     assert!(rest.copied().all(|s| s == 0), "sound outside the stream of 0x{:08x}", t.ssrc);
     at
@@ -100,8 +116,14 @@ fn an_hour_of_two_clocks_that_drift_apart() {
     const MARK_S: u32 = 60;
     let folder = tempdir().unwrap();
     let pcap = folder.path().join("hour.pcap");
-    let options =
-        Options { calls: 1, seconds: 3600, drift_ppm: 100, mark_s: MARK_S, jitter_ms: 5.0, ..Default::default() };
+    let options = Options {
+        calls: 1,
+        seconds: 3600,
+        drift_ppm: 100,
+        mark_s: MARK_S,
+        jitter_ms: 5.0,
+        ..Default::default()
+    };
     let legs = capture(&pcap, &options);
     let data = folder.path().join("data");
     let calls = replay(&data, &[&pcap]).exit(0).calls();

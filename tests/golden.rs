@@ -47,7 +47,8 @@ fn g722_is_heard_as_ffmpeg_decodes_it() {
 fn golden(name: &str) {
     let pcap = testdata(&format!("{name}.pcap"));
     let bytes = wire::read(&pcap);
-    let expect: Value = serde_json::from_slice(&wire::read(&testdata(&format!("{name}.expect.json")))).unwrap();
+    let expect: Value =
+        serde_json::from_slice(&wire::read(&testdata(&format!("{name}.expect.json")))).unwrap();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let ran = replay(&data, &[&pcap]).exit(0);

@@ -89,7 +89,11 @@ pub fn ran(command: &mut assert_cmd::Command) -> Ran {
 /// `earwitness replay FILES --data DATA --json`.
 pub fn replay(data: &Path, files: &[&Path]) -> Ran {
     let files = files.iter().map(|f| f.as_os_str());
-    run([OsStr::new("replay")].into_iter().chain(files).chain(["--json".as_ref(), "--data".as_ref(), data.as_os_str()]))
+    run([OsStr::new("replay")].into_iter().chain(files).chain([
+        "--json".as_ref(),
+        "--data".as_ref(),
+        data.as_os_str(),
+    ]))
 }
 
 /// All calls of a ledger, by `earwitness calls --json`.
@@ -111,7 +115,10 @@ pub fn at_rest(data: &Path) {
     assert_eq!(names(&data.join("spool")), Vec::<String>::new(), "left in the spool");
     let mut told: Vec<String> = ledger(data).iter().flat_map(|c| files(c)).collect();
     told.sort();
-    assert_eq!(names(&data.join("recordings")), told.iter().map(|f| f.replacen("recordings/", "", 1)).collect::<Vec<_>>());
+    assert_eq!(
+        names(&data.join("recordings")),
+        told.iter().map(|f| f.replacen("recordings/", "", 1)).collect::<Vec<_>>()
+    );
 }
 
 /// Paths of a call's files, relative to the data folder.

@@ -18,7 +18,11 @@ impl Wav {
         let u32 = |at: usize| u32::from(u16(at)) | u32::from(u16(at + 2)) << 16;
         assert_eq!((&b[..4], &b[8..16], &b[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
         assert_eq!((u32(16), u16(20), u16(34)), (16, 1, 16), "not 16-bit PCM");
-        assert_eq!((u32(4) as usize, u32(40) as usize), (b.len() - 8, b.len() - 44), "wrong lengths in the header");
+        assert_eq!(
+            (u32(4) as usize, u32(40) as usize),
+            (b.len() - 8, b.len() - 44),
+            "wrong lengths in the header"
+        );
         let n = usize::from(u16(22));
         let mut channels = vec![Vec::with_capacity(b.len() / 2 / n); n];
         for frame in b[44..].chunks_exact(2 * n) {

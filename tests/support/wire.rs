@@ -51,7 +51,12 @@ pub fn records(b: &[u8]) -> Vec<Record<'_>> {
         let whole = &b[at..at + RECORD_HEADER + length];
         let at_us = u32_at(b, at) as i64 * 1_000_000 + if nanoseconds { fraction / 1000 } else { fraction };
         let frame = &whole[RECORD_HEADER..];
-        out.push(Record { place: at, whole, at_us, ip: trimmed(if ethernet { behind_ethernet(frame) } else { frame }) });
+        out.push(Record {
+            place: at,
+            whole,
+            at_us,
+            ip: trimmed(if ethernet { behind_ethernet(frame) } else { frame }),
+        });
         at += whole.len();
     }
     out
@@ -116,7 +121,9 @@ pub fn rtp(all: &[Datagram], source: &str, destination: &str, ssrc: &str) -> Vec
 /// Packets (of whatever kind) that hold the start of a SIP message, by its Call-ID; copies of a packet count.
 pub fn sip_messages(bytes: &[u8], call_id: &str) -> usize {
     let header = format!("\r\nCall-ID: {call_id}");
-    let count = |r: &Record<'_>| r.ip.windows(header.len()).filter(|w| w.eq_ignore_ascii_case(header.as_bytes())).count();
+    let count = |r: &Record<'_>| {
+        r.ip.windows(header.len()).filter(|w| w.eq_ignore_ascii_case(header.as_bytes())).count()
+    };
     records(bytes).iter().map(count).sum()
 }
 

@@ -10,6 +10,7 @@
     reason = "a part of each test, which may stop, and each uses a part of it"
 )]
 
+pub mod rust;
 pub mod sound;
 pub mod wire;
 

@@ -62,13 +62,15 @@ impl SpoolWriter {
         let Some(l) = self.legs.get_mut(&leg) else {
             return Ok(());
         };
-        let (buffer, name) = match track {
-            Track::Signalling => (&mut l.signalling, SIGNALLING),
-            Track::Media => (&mut l.media, MEDIA),
+        let buffer = match track {
+            Track::Signalling => &mut l.signalling,
+            Track::Media => &mut l.media,
         };
         buffer.extend_from_slice(record);
         if buffer.len() >= SPOOL_BUFFER_BYTES {
-            write_out(&l.folder.join(name), buffer)?;
+            // Signalling first: media found on disk without it would be taken for a call of media alone.
+            write_out(&l.folder.join(SIGNALLING), &mut l.signalling)?;
+            write_out(&l.folder.join(MEDIA), &mut l.media)?;
         }
         Ok(())
     }

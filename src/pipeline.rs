@@ -14,7 +14,7 @@ use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
 use crate::limits::{BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_QUEUED};
-use crate::spool::format::record_header;
+use crate::spool::format::{MEDIA, record_header};
 use crate::spool::leftover;
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
@@ -400,7 +400,9 @@ fn write_down(
     let mut found = locked(&shared.found);
     for e in ended {
         for f in &e.folders {
-            // A spool that stays is sealed again at the next start, with the same result.
+            // A spool that stays is sealed again at the next start, with the same result. Its media goes first: killed
+            // between the two, media that stayed without its signalling would be a call of media alone.
+            let _ = fs::remove_file(f.join(MEDIA));
             let _ = fs::remove_dir_all(f);
         }
         match &e.outcome {

@@ -69,6 +69,12 @@ pub const MEDIA_PER_DIALOG: usize = 8_192;
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;
 
+/// Primary recorders watched at once.
+pub const PRIMARIES: usize = 256;
+
+/// Unanswered SIP requests watched of one primary.
+pub const REQUESTS_WATCHED: usize = 4_096;
+
 /// Packets in a hand-over batch, and its bytes: large enough that the channel costs little (37 ns a packet at
 /// 64 to 256), small enough for the processor's cache.
 pub const BATCH_PACKETS: usize = 256;
@@ -86,6 +92,9 @@ pub const LEDGER_QUEUED: usize = 1_024;
 
 /// Calls in one transaction of the ledger.
 pub const LEDGER_BATCH: usize = 512;
+
+/// How long a sealed call waits for others to share its transaction; it is safe on disk meanwhile.
+pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;

@@ -8,12 +8,16 @@
 //! spool stays there for the next start.
 
 use crate::archive::finish::{Archive, FinishError, Job, KnownCall, Outcome};
+use crate::archive::seal::Sealed;
 use crate::archive::settle::{Extent, Verdict, settle};
 use crate::call::listener::{Listener, Output, Over, Patience, Track};
+use crate::call::record::Carried;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
-use crate::limits::{BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_QUEUED};
+use crate::limits::{
+    BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_LINGER, LEDGER_QUEUED,
+};
 use crate::spool::format::{MEDIA, record_header};
 use crate::spool::leftover;
 use crate::spool::writer::SpoolWriter;
@@ -26,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// Why a pipeline stopped.
@@ -48,6 +52,11 @@ pub enum PipelineError {
     /// The ledger says no.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A thread has died of a defect in earwitness.
+    #[error(
+        "a thread of earwitness has died (its message is above); please report it with the capture. What was captured so far is in the spool and is sealed at the next start"
+    )]
+    Died,
     /// A thread could not be started.
     #[error("cannot start a thread: {0}; is a limit on processes reached?")]
     Thread(io::Error),
@@ -96,13 +105,14 @@ struct Batch {
 enum Entry {
     Open(LegId, String),
     Packet { leg: LegId, track: Track, end: usize },
-    Finish(Vec<LegId>, Over),
+    Finish(Vec<LegId>, Over, Option<Carried>),
 }
 
 /// The tap's end of the channels.
 struct Router {
     lanes: Vec<(Batch, Sender<Batch>)>,
     empty: Receiver<Batch>,
+    shared: Arc<Shared>,
 }
 
 impl Router {
@@ -118,8 +128,10 @@ impl Router {
         lane.0.entries.push(entry);
         if lane.0.entries.len() >= BATCH_PACKETS || lane.0.bytes.len() >= BATCH_BYTES {
             let full = std::mem::replace(&mut lane.0, fresh());
-            // A worker that is gone has left its error behind; the tap sees it.
-            let _ = lane.1.send(full);
+            // A worker only ends before the tap when it has died.
+            if lane.1.send(full).is_err() {
+                self.shared.fail(PipelineError::Died);
+            }
         }
     }
 
@@ -144,8 +156,8 @@ impl Output for Router {
         self.push(call, Entry::Packet { leg, track, end });
     }
 
-    fn finish(&mut self, call: u64, legs: &[LegId], over: Over) {
-        self.push(call, Entry::Finish(legs.to_vec(), over));
+    fn finish(&mut self, call: u64, legs: &[LegId], over: Over, carried: Option<Carried>) {
+        self.push(call, Entry::Finish(legs.to_vec(), over, carried));
     }
 }
 
@@ -205,7 +217,7 @@ impl Pipeline {
         let (s, stage) = (shared.clone(), data.to_owned());
         threads.push(spawn("ledger".to_owned(), move || keep_ledger(ledger, &ledgering, &s, &stage))?);
         for folders in left {
-            let _ = jobs.send(Job { folders, over: Over::CaptureEnded });
+            let _ = jobs.send(Job { folders, over: Over::CaptureEnded, carried: None });
         }
         let patience = Patience {
             media: Duration::from_secs(config.media_timeout_s),
@@ -214,7 +226,7 @@ impl Pipeline {
         };
         Ok(Self {
             listener: Listener::new(patience),
-            router: Router { lanes, empty },
+            router: Router { lanes, empty, shared: shared.clone() },
             shared,
             threads,
             frames: 0,
@@ -246,8 +258,9 @@ impl Pipeline {
         self.router.flush();
         drop(self.router);
         for t in self.threads {
-            // A thread that panicked has printed why; its calls are still in the spool.
-            let _ = t.join();
+            if t.join().is_err() {
+                self.shared.fail(PipelineError::Died);
+            }
         }
         if let Some(e) = locked(&self.shared.error).take() {
             return Err(e);
@@ -276,10 +289,10 @@ impl Spooler {
     fn run(&mut self, batches: &Receiver<Batch>) {
         for mut batch in batches {
             // After a failure the channel is only emptied, so that the tap does not wait for ever.
-            if !self.shared.failed() {
-                if let Err(error) = self.take(&mut batch) {
-                    self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
-                }
+            if !self.shared.failed()
+                && let Err(error) = self.take(&mut batch)
+            {
+                self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
             }
             batch.entries.clear();
             batch.bytes.clear();
@@ -297,12 +310,12 @@ impl Spooler {
                     self.writer.append(leg, track, record)?;
                     from = end;
                 }
-                Entry::Finish(legs, over) => {
+                Entry::Finish(legs, over, carried) => {
                     let mut folders = Vec::with_capacity(legs.len());
                     for leg in legs {
                         folders.extend(self.writer.close(leg)?);
                     }
-                    let _ = self.jobs.send(Job { folders, over });
+                    let _ = self.jobs.send(Job { folders, over, carried });
                 }
             }
         }
@@ -355,13 +368,23 @@ impl Finisher {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a thread waits for company is not a matter of capture time"
+)]
+fn deadline(after: Duration) -> Instant {
+    Instant::now() + after
+}
+
 /// The ledger thread: rows in batches, and only then the spool is removed.
 fn keep_ledger(mut ledger: Ledger, ended: &Receiver<Ended>, shared: &Shared, data: &Path) {
     let mut waiting = Vec::new();
     while let Ok(first) = ended.recv() {
         waiting.push(first);
+        // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
+        let until = deadline(LEDGER_LINGER);
         while waiting.len() < LEDGER_BATCH {
-            match ended.try_recv() {
+            match ended.recv_deadline(until) {
                 Ok(e) => waiting.push(e),
                 Err(_) => break,
             }
@@ -387,7 +410,7 @@ fn write_down(
     let mut outgrown = Vec::new();
     for e in ended {
         if let Outcome::Sealed { call, replaces } = &e.outcome {
-            sealed.push(call.clone());
+            sealed.push(Sealed::clone(call));
             outgrown.extend(replaces.iter().cloned());
         }
     }

@@ -5,10 +5,11 @@ use super::streams::{self, StreamStory};
 use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
-use crate::call::record::{CallRecord, Cause, Dtmf, End, Event, Gap, Kind, State};
+use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kind, State};
 use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
+use std::time::Duration;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -23,6 +24,15 @@ pub struct Assembled {
 }
 
 impl Assembled {
+    /// Notes that the call went on here after its primary was lost.
+    pub fn carry(&mut self, carried: &Carried) {
+        let detail = format!("{}: {}", carried.primary, carried.evidence.join("; "));
+        let e = Event { at: carried.lost_at, what: "primary-lost".to_owned(), detail };
+        let i = self.record.events.partition_point(|x| x.at <= e.at);
+        self.record.events.insert(i, e);
+        self.record.carried = Some(carried.clone());
+    }
+
     /// The channel of a stream.
     #[must_use]
     pub fn channel(&self, s: &StreamStory) -> usize {
@@ -200,9 +210,10 @@ fn gaps(dialogs: &[&Dialog], found: &[StreamStory], origin: CaptureTime) -> Vec<
         out.extend(s.holes.iter().map(|h| gap(h.at, h.length_s, Cause::Network)));
         for h in dialogs.iter().flat_map(|d| &d.holds) {
             for (a, b) in s.sound_at.iter().zip(s.sound_at.iter().skip(1)) {
-                let silent = b.secs_since(*a);
+                // The last packet before the silence still sounds.
+                let silent = b.secs_since(*a) - s.packet_s;
                 if silent > HOLD_SILENCE_S && *b > h.from && h.to.is_none_or(|to| *a < to) {
-                    out.push(gap(*a, silent, h.cause));
+                    out.push(gap(*a + Duration::from_secs_f64(s.packet_s.max(0.0)), silent, h.cause));
                 }
             }
         }

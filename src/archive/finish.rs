@@ -5,7 +5,7 @@ use super::seal::{Part, Sealed, folders};
 use super::settle::{Extent, Verdict, apart, settle};
 use super::{naming, packets, wav};
 use crate::call::listener::Over;
-use crate::call::record::{Event, File as FileRow};
+use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
@@ -22,6 +22,8 @@ pub struct Job {
     pub folders: Vec<PathBuf>,
     /// Why it is over.
     pub over: Over,
+    /// It went on here after its primary was lost.
+    pub carried: Option<Carried>,
 }
 
 /// Why a call could not be sealed. Its spool stays.
@@ -46,7 +48,7 @@ pub enum Outcome {
     /// It is sealed and may be written down.
     Sealed {
         /// The call.
-        call: Sealed,
+        call: Box<Sealed>,
         /// Files of a lesser recording of the same call that this one supersedes, relative to the data folder.
         replaces: Vec<String>,
     },
@@ -90,6 +92,9 @@ impl Archive {
     pub fn finish(&self, job: &Job, known: &Known<'_>) -> Result<Outcome, FinishError> {
         let legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
         let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
+        if let Some(c) = &job.carried {
+            call.carry(c);
+        }
         let extent = Extent::of(&call.record);
         let mut there = known(&call.record.id, &extent);
         if settle(&extent, there.as_ref().map(|k| &k.extent)) == Verdict::Apart {
@@ -123,7 +128,7 @@ impl Archive {
         let kept: Vec<&str> = call.record().files.iter().map(|f| f.path.as_str()).collect();
         let mut replaces = there.map_or_else(Vec::new, |k| k.files);
         replaces.retain(|f| !kept.contains(&f.as_str()));
-        Ok(Outcome::Sealed { call, replaces })
+        Ok(Outcome::Sealed { call: Box::new(call), replaces })
     }
 
     fn audio(

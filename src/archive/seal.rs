@@ -1,10 +1,11 @@
 //! Invariant 7: a ledger row never points at a file that is not safely there.
 //!
-//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs each, 2. renames
-//! it, 3. syncs its folder; and only the [`Sealed`] it returns can be given to the ledger.
+//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs them, 2. renames
+//! them, 3. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger.
 
 use crate::call::record::{CallRecord, File as FileRow};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -35,17 +36,21 @@ impl Sealed {
     ///
     /// # Errors
     /// When a file cannot be read, synced or renamed; parts that are not in their place yet stay parts.
-    pub fn seal(mut record: CallRecord, data: &Path, parts: Vec<Part>) -> io::Result<Self> {
-        for mut part in parts {
+    pub fn seal(mut record: CallRecord, data: &Path, mut parts: Vec<Part>) -> io::Result<Self> {
+        for part in &mut parts {
             let file = File::open(&part.at)?;
             (part.row.bytes, part.row.sha256) = digest(&file)?;
             file.sync_all()?;
+        }
+        let mut folders = BTreeSet::new();
+        for part in parts {
             let place = data.join(&part.row.path);
             fs::rename(&part.at, &place)?;
-            if let Some(folder) = place.parent() {
-                File::open(folder)?.sync_all()?;
-            }
+            folders.extend(place.parent().map(Path::to_owned));
             record.files.push(part.row);
+        }
+        for folder in folders {
+            File::open(folder)?.sync_all()?;
         }
         Ok(Self { record })
     }

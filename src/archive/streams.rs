@@ -1,13 +1,13 @@
 //! What a recording reports of each stream, and what of it can be heard.
 
 use super::parties::{RECORDER, speaker};
-use crate::call::offer::Negotiation;
+use crate::call::offer::{Negotiation, Speaker};
 use crate::call::record::{Kind, Stream};
 use crate::limits::STREAM_PROBATION;
 use crate::media::clock::{self, Place};
 use crate::media::codec::decoder;
 use crate::media::dtmf::{self, Digit};
-use crate::media::sequence::{self, Ordered, Packet};
+use crate::media::sequence::{self, Ordered, Packet, Sequence};
 use crate::media::{jitter, quality};
 use crate::spool::read::{LegStory, RawStream};
 use crate::time::CaptureTime;
@@ -51,6 +51,8 @@ pub struct StreamStory {
     pub digits: Vec<Digit>,
     /// Capture times of its sound, in order.
     pub sound_at: Vec<CaptureTime>,
+    /// Seconds of sound in a packet, usually.
+    pub packet_s: f64,
     /// First RTP sequence number and timestamp.
     pub begins: (u16, u32),
     /// SSRC.
@@ -79,89 +81,113 @@ fn step(packets: &[Ordered]) -> Option<i64> {
     steps.get(steps.len() / 2).copied()
 }
 
+/// What the payload types of a stream mean.
+struct Codecs {
+    by_type: BTreeMap<u8, Option<Codec>>,
+    /// The payload type of most packets; sound goes before events.
+    main: u8,
+}
+
+impl Codecs {
+    fn of(raw: &RawStream, media: &Negotiation, told: Option<Speaker>) -> Option<Self> {
+        let mut count: BTreeMap<u8, u64> = BTreeMap::new();
+        for p in &raw.packets {
+            *count.entry(p.payload_type).or_default() += 1;
+        }
+        let codec = |pt: &u8| (*pt, media.codec(told, raw.flow.destination, *pt));
+        let mut out = Self { by_type: count.keys().map(codec).collect(), main: 0 };
+        out.main = *count.iter().max_by_key(|(pt, n)| (out.is_sound(**pt), **n))?.0;
+        Some(out)
+    }
+
+    fn get(&self, payload_type: u8) -> Option<&Codec> {
+        self.by_type.get(&payload_type).and_then(Option::as_ref)
+    }
+
+    /// What nothing tells the meaning of may well be sound.
+    fn is_sound(&self, payload_type: u8) -> bool {
+        self.get(payload_type).is_none_or(Codec::is_sound)
+    }
+
+    fn clock(&self) -> u32 {
+        self.get(self.main).map_or(8000, |c| c.clock)
+    }
+
+    /// The sound types: those that can be decoded with their decoders' rates, and the names of the others.
+    fn decodable(&self, encrypted: bool) -> (Vec<(u8, Codec, u32)>, Vec<String>) {
+        let (mut can, mut cannot) = (Vec::new(), Vec::new());
+        for (pt, codec) in self.by_type.iter().filter(|(pt, _)| self.is_sound(**pt)) {
+            let label = codec.as_ref().map_or_else(|| format!("payload type {pt}"), Codec::label);
+            match codec.as_ref().and_then(|c| decoder(c).map(|d| (c.clone(), d.sample_rate()))) {
+                _ if encrypted => cannot.push(format!("{label} (SRTP)")),
+                Some((c, rate)) => can.push((*pt, c, rate)),
+                None => cannot.push(label),
+            }
+        }
+        (can, cannot)
+    }
+}
+
 fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<StreamStory> {
     let none = Negotiation::default();
     let media = leg.dialog.as_ref().map_or(&none, |d| &d.media);
     let told = media.speaker(raw.flow.source, raw.flow.destination);
-    let mut count: BTreeMap<u8, u64> = BTreeMap::new();
-    for p in &raw.packets {
-        *count.entry(p.payload_type).or_default() += 1;
-    }
-    let codecs: BTreeMap<u8, Option<Codec>> =
-        count.keys().map(|pt| (*pt, media.codec(told, raw.flow.destination, *pt))).collect();
-    let codec_of = |p: &Packet| codecs.get(&p.payload_type).and_then(Option::as_ref);
-    let is_sound = |p: &Packet| codec_of(p).is_none_or(Codec::is_sound);
-    // The payload type of most packets, sound before events.
-    let main = count.iter().max_by_key(|(pt, n)| {
-        let sound = codecs.get(*pt).and_then(Option::as_ref).is_none_or(Codec::is_sound);
-        (sound, **n)
-    });
-    let main = main.map(|m| *m.0)?;
-    let main_codec = codecs.get(&main).cloned().flatten();
-    let clock = main_codec.as_ref().map_or(8000, |c| c.clock);
-    let order = sequence::order(&raw.packets, clock);
-    let promised = media.claims().iter().any(|c| c.media.payloads.iter().any(|p| p.0 == main));
-    let unique = order.packets.len() as u64;
-    if unique < STREAM_PROBATION && !(promised && order.restarts == 0) {
+    let codecs = Codecs::of(raw, media, told)?;
+    let order = sequence::order(&raw.packets, codecs.clock());
+    let promised = media.claims().iter().any(|c| c.media.payloads.iter().any(|p| p.0 == codecs.main));
+    if (order.packets.len() as u64) < STREAM_PROBATION && !(promised && order.restarts == 0) {
         return None;
     }
     let encrypted = media.encrypted(told);
-    let sound: Vec<Ordered> = order.packets.iter().filter(|p| is_sound(&p.packet)).copied().collect();
-    let mut voices = Vec::new();
-    let mut undecoded = Vec::new();
-    for (pt, codec) in &codecs {
-        let label = codec.as_ref().map_or_else(|| format!("payload type {pt}"), Codec::label);
-        let is_sound = codec.as_ref().is_none_or(Codec::is_sound);
-        match codec.as_ref().and_then(|c| decoder(c).map(|d| (c, d.sample_rate()))) {
-            Some((c, rate)) if is_sound && !encrypted => voices.push((*pt, c.clone(), rate)),
-            _ if is_sound => undecoded.push(if encrypted { format!("{label} (SRTP)") } else { label }),
-            _ => {}
-        }
-    }
-    let voices = voices.into_iter().map(|(pt, codec, rate)| {
-        let places = clock::place(&sound, clock, rate);
+    let (can, undecoded) = codecs.decodable(encrypted);
+    let sound: Vec<Ordered> =
+        order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).copied().collect();
+    let voices = can.into_iter().map(|(pt, codec, rate)| {
+        let places = clock::place(&sound, codecs.clock(), rate);
         let packets =
             sound.iter().copied().zip(places).filter(|(o, _)| o.packet.payload_type == pt).collect();
         Voice { codec, rate, packets }
     });
-    let voices: Vec<Voice> = voices.collect();
-    let heard: Vec<Packet> = raw.packets.iter().filter(|p| is_sound(p)).copied().collect();
-    let (first, last) = (raw.packets.first()?, raw.packets.iter().map(|p| p.at).max()?);
-    let loss = order.lost as f64 / (unique + order.lost) as f64;
-    let label = main_codec.as_ref().map(Codec::label);
-    let row = Stream {
-        party: speaker(kind, leg, told),
-        ssrc: format!("0x{:08x}", raw.flow.ssrc),
-        source: raw.flow.source.to_string(),
-        destination: raw.flow.destination.to_string(),
-        payload_type: Some(main),
-        encrypted,
-        packets: unique,
-        lost: order.lost,
-        duplicates: order.duplicates,
-        reordered: order.reordered,
-        jitter_ms: jitter::mean_ms(&heard, clock),
-        mos: label.as_deref().and_then(|l| quality::mos(l, loss)),
-        codec: label,
-        started_at: raw.packets.iter().map(|p| p.at).min()?,
-        ended_at: last,
-    };
-    let begins = order
-        .packets
-        .first()
-        .map_or((first.sequence, first.timestamp), |o| (o.packet.sequence, o.packet.timestamp));
+    let heard: Vec<Packet> =
+        raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
+    let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
     Some(StreamStory {
         leg: index,
-        holes: holes(&order.packets, &sound, clock),
+        row: Stream { party: speaker(kind, leg, told), encrypted, ..row(raw, &codecs, &order, &heard)? },
+        voices: voices.collect(),
+        undecoded,
+        holes: holes(&order.packets, &sound, codecs.clock()),
         digits: digits(raw, &codecs),
         sound_at: heard.iter().map(|p| p.at).collect(),
+        packet_s: step(&sound).unwrap_or(0) as f64 / f64::from(codecs.clock()),
         begins,
         ssrc: raw.flow.ssrc,
         restarts: order.restarts,
         strays: order.strays,
-        row,
-        voices,
-        undecoded,
+    })
+}
+
+/// The figures of a stream; who speaks in it is left open.
+fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> Option<Stream> {
+    let packets = order.packets.len() as u64;
+    let loss = order.lost as f64 / (packets + order.lost) as f64;
+    let codec = codecs.get(codecs.main).map(Codec::label);
+    Some(Stream {
+        party: None,
+        ssrc: format!("0x{:08x}", raw.flow.ssrc),
+        source: raw.flow.source.to_string(),
+        destination: raw.flow.destination.to_string(),
+        payload_type: Some(codecs.main),
+        encrypted: false,
+        packets,
+        lost: order.lost,
+        duplicates: order.duplicates,
+        reordered: order.reordered,
+        jitter_ms: jitter::mean_ms(heard, codecs.clock()),
+        mos: codec.as_deref().and_then(|l| quality::mos(l, loss)),
+        codec,
+        started_at: raw.packets.iter().map(|p| p.at).min()?,
+        ended_at: raw.packets.iter().map(|p| p.at).max()?,
     })
 }
 
@@ -185,10 +211,8 @@ fn holes(all: &[Ordered], sound: &[Ordered], clock: u32) -> Vec<Hole> {
     out
 }
 
-fn digits(raw: &RawStream, codecs: &BTreeMap<u8, Option<Codec>>) -> Vec<Digit> {
-    let is_event = |p: &Packet| {
-        codecs.get(&p.payload_type).and_then(Option::as_ref).is_some_and(|c| c.name == "TELEPHONE-EVENT")
-    };
+fn digits(raw: &RawStream, codecs: &Codecs) -> Vec<Digit> {
+    let is_event = |p: &Packet| codecs.get(p.payload_type).is_some_and(|c| c.name == "TELEPHONE-EVENT");
     let events = raw.events.iter().filter_map(|(i, b)| raw.packets.get(*i).map(|p| (*p, b.as_slice())));
     dtmf::digits(events.filter(|(p, _)| is_event(p)))
 }

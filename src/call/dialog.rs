@@ -170,7 +170,7 @@ impl Dialog {
     /// Has the dialog ended, and when?
     #[must_use]
     pub fn ended_at(&self) -> Option<CaptureTime> {
-        self.bye_at.or_else(|| match (self.answered_at, self.failed, self.cancel_at) {
+        self.bye_at.or(match (self.answered_at, self.failed, self.cancel_at) {
             (Some(_), ..) => None,
             // A challenge or redirection is the caller's turn; the call is tried again under the same Call-ID.
             (None, Some((_, 401 | 407 | 300..=399)), None) => None,
@@ -189,6 +189,13 @@ impl Dialog {
     #[must_use]
     pub fn is_recording_session(&self) -> bool {
         self.siprec || self.cube || self.bib.is_some()
+    }
+
+    /// The recorder, in a recording session: where its signalling goes.
+    #[must_use]
+    pub fn primary(&self) -> Option<Endpoint> {
+        let [_, callee] = self.signalling;
+        callee.filter(|_| self.is_recording_session())
     }
 
     /// Who sent this message?
@@ -284,10 +291,11 @@ impl Dialog {
             let m = ms.iter().find(|m| m.kind == "audio")?;
             m.payloads.iter().find_map(|(_, c)| c.as_ref().filter(|c| c.is_sound()).map(sdp::Codec::label))
         };
-        if let (Some(was), Some(now)) = (first(self.media.current(side)), first(media)) {
-            if was != now && self.answered_at.is_some() {
-                self.note(at, "codec-change", format!("{} now prefers {now}, before {was}", word(side)));
-            }
+        if let (Some(was), Some(now)) = (first(self.media.current(side)), first(media))
+            && was != now
+            && self.answered_at.is_some()
+        {
+            self.note(at, "codec-change", format!("{} now prefers {now}, before {was}", word(side)));
         }
     }
 

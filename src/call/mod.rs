@@ -8,5 +8,7 @@ pub mod pairing;
 pub mod portrait;
 pub mod prebuffer;
 pub mod record;
+pub mod roster;
 pub mod sip_stream;
 pub mod switchboard;
+pub mod witness;

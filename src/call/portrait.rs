@@ -50,10 +50,10 @@ impl Portrait {
             self.cube_participant(heard.at, v);
         }
         for part in multipart::parts(m) {
-            if part.content_type.starts_with("application/rs-metadata") {
-                if let Ok(doc) = siprec::parse(part.body) {
-                    self.metadata(heard.at, doc);
-                }
+            if part.content_type.starts_with("application/rs-metadata")
+                && let Ok(doc) = siprec::parse(part.body)
+            {
+                self.metadata(heard.at, doc);
             }
         }
     }
@@ -184,7 +184,7 @@ fn platform(m: &Message<'_>) -> Option<&'static str> {
         text.push(b'\n');
     }
     let has = |mark: &&str| memmem::find(&text, mark.as_bytes()).is_some();
-    MARKS.iter().find(|(_, marks)| marks.iter().any(|k| has(&k))).map(|(name, _)| *name)
+    MARKS.iter().find(|(_, marks)| marks.iter().any(&has)).map(|(name, _)| *name)
 }
 
 #[cfg(test)]

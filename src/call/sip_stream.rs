@@ -94,6 +94,12 @@ impl SipStreams {
         out
     }
 
+    /// Is this direction followed?
+    #[must_use]
+    pub fn knows(&self, source: Endpoint, destination: Endpoint) -> bool {
+        self.open.contains_key(&(source, destination))
+    }
+
     /// What is still there when the capture ends: messages behind holes that will not be filled any more.
     pub fn drain(&mut self) -> Vec<((Endpoint, Endpoint), Vec<Cut>)> {
         let mut out = Vec::new();

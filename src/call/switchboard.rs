@@ -144,6 +144,12 @@ impl Switchboard {
         }
     }
 
+    /// Legs that claim this address.
+    #[must_use]
+    pub fn owners(&self, address: Endpoint) -> SmallVec<[LegId; 2]> {
+        self.places.get(&address).map(|p| p.owners.iter().map(|o| o.leg).collect()).unwrap_or_default()
+    }
+
     /// Forgets old ends.
     pub fn sweep(&mut self, at: CaptureTime) {
         self.ended.retain(|_, t| at.since(*t) < TOMBSTONE_AGE);

@@ -109,7 +109,7 @@ impl Section {
                 (9, [r, ..]) if r & 0x80 == 0 => i.ticks = 10i128.pow(u32::from(*r).min(18)),
                 (9, [r, ..]) => i.ticks = 1i128 << (r & 0x7f).min(62),
                 (14, v) => {
-                    i.offset = i64::from(self.u32(v, if self.big_endian { 4 } else { 0 }).unwrap_or(0))
+                    i.offset = i64::from(self.u32(v, if self.big_endian { 4 } else { 0 }).unwrap_or(0));
                 }
                 _ => {}
             }

@@ -73,10 +73,8 @@ pub fn render(
             let channel = v.source.track.channel;
             let samples = v.window(payloads)?;
             heard = heard.max(samples.1);
-            for (frame, s) in mixed.chunks_exact_mut(channels).zip(samples.0) {
-                if let Some(x) = frame.get_mut(channel) {
-                    *x += i32::from(*s);
-                }
+            for (sum, s) in mixed.iter_mut().skip(channel).step_by(channels).zip(samples.0) {
+                *sum += i32::from(*s);
             }
         }
         let more = voices.iter().any(|v| !v.is_over());
@@ -263,13 +261,11 @@ mod tests {
         }
     }
 
-    /// Renders L16 tracks given as (channel, rate, [(start, samples)]).
-    fn render_l16(
-        tracks: &[(usize, u32, Vec<(i64, Vec<i16>)>)],
-        channels: usize,
-        rate: u32,
-        least: u64,
-    ) -> Vec<i16> {
+    /// Channel, rate, and packets of (start, samples).
+    type L16Track = (usize, u32, Vec<(i64, Vec<i16>)>);
+
+    /// Renders L16 tracks.
+    fn render_l16(tracks: &[L16Track], channels: usize, rate: u32, least: u64) -> Vec<i16> {
         let mut bytes = Vec::new();
         let tracks = tracks
             .iter()

@@ -6,6 +6,8 @@ use thiserror::Error;
 
 /// IP protocol numbers used here (IANA).
 pub mod protocol {
+    /// ICMP.
+    pub const ICMP: u8 = 1;
     /// IPv4 in IP (RFC 2003).
     pub const IPIP: u8 = 4;
     /// TCP.
@@ -16,6 +18,8 @@ pub mod protocol {
     pub const IPV6: u8 = 41;
     /// Generic routing encapsulation.
     pub const GRE: u8 = 47;
+    /// ICMPv6.
+    pub const ICMPV6: u8 = 58;
     /// MPLS in IP (RFC 4023).
     pub const MPLS: u8 = 137;
 }

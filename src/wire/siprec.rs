@@ -67,7 +67,7 @@ pub fn parse(body: &[u8]) -> Result<Metadata, MetadataError> {
     for n in doc.root().descendants().filter(Node::is_element) {
         match n.tag_name().name() {
             "datamode" | "dataMode" => {
-                out.partial = text_of(n).is_some_and(|t| t.eq_ignore_ascii_case("partial"))
+                out.partial = text_of(n).is_some_and(|t| t.eq_ignore_ascii_case("partial"));
             }
             "participant" => out.participants.push(participant(n)),
             "stream" => out.streams.push(Stream {
@@ -85,10 +85,10 @@ pub fn parse(body: &[u8]) -> Result<Metadata, MetadataError> {
         }
     }
     for n in doc.root().descendants().filter(|n| in_extension(*n)) {
-        if let Some(t) = text_of(n).filter(|_| n.first_element_child().is_none()) {
-            if out.extensions.len() < MAX_EXTENSIONS {
-                out.extensions.entry(n.tag_name().name().to_owned()).or_insert(t);
-            }
+        if let Some(t) = text_of(n).filter(|_| n.first_element_child().is_none())
+            && out.extensions.len() < MAX_EXTENSIONS
+        {
+            out.extensions.entry(n.tag_name().name().to_owned()).or_insert(t);
         }
     }
     Ok(out)

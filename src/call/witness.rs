@@ -1,0 +1,335 @@
+//! The witness: is each primary recorder still there?
+//!
+//! It is told what the tap sees of each primary and weighs it. No single sign is enough that a healthy recorder also
+//! gives: a hang-up is followed by ICMP too, a connection is closed at times, a message is lost. Each sign has a
+//! weight; together they must reach 1 within 30 s, and any message from the primary wipes the slate.
+//!
+//! | sign, with calls up | weight |
+//! |---|---|
+//! | ICMP unreachable for live media, three times | ½ |
+//! | the same, at least five times over 1.5 s | 1 |
+//! | it closed or reset the signalling connection | ½ |
+//! | it refused a new connection | ½ |
+//! | a SIP request sent three times without any answer | ½ each |
+//! | the same, four times or more | 1 |
+//! | ARP asked for it three times over 2 s without an answer | 1 |
+
+use crate::limits::{PRIMARIES, REQUESTS_WATCHED};
+use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Signs further apart than this do not add up.
+const MEMORY: Duration = Duration::from_secs(30);
+
+/// Copies of one packet, as two mirrored ports deliver them, come closer together than any retransmission.
+const COPY: Duration = Duration::from_millis(100);
+
+/// A primary was lost for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The first sign.
+    pub from: CaptureTime,
+    /// When it was heard again.
+    pub back: Option<CaptureTime>,
+    /// The signs, for people.
+    pub evidence: Vec<String>,
+}
+
+/// What the witness holds of a primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing speaks against it.
+    Well,
+    /// Signs, but not enough.
+    Suspect,
+    /// Gone.
+    Lost,
+}
+
+/// A request waiting for its answer.
+struct Request {
+    first: CaptureTime,
+    last: CaptureTime,
+    times: u32,
+}
+
+/// Several signs of one kind.
+#[derive(Clone, Copy, Default)]
+struct Signs {
+    first: CaptureTime,
+    last: CaptureTime,
+    times: u32,
+}
+
+impl Signs {
+    fn note(&mut self, at: CaptureTime) {
+        if self.times == 0 || at.since(self.last) > MEMORY {
+            *self = Self { first: at, last: at, times: 0 };
+        }
+        self.last = at;
+        self.times += 1;
+    }
+
+    fn lasts(&self) -> Duration {
+        self.last.since(self.first)
+    }
+}
+
+#[derive(Default)]
+struct Primary {
+    unreachable: Signs,
+    closed: Signs,
+    refused: Signs,
+    arp: Signs,
+    requests: HashMap<Vec<u8>, Request>,
+    losses: Vec<Loss>,
+}
+
+/// Losses kept of one primary: the last ones.
+const MAX_LOSSES: usize = 64;
+
+/// Watches all primaries.
+#[derive(Default)]
+pub struct Witness {
+    primaries: BTreeMap<Endpoint, Primary>,
+}
+
+impl Witness {
+    /// A recorder has answered a recording session: it is a primary from now on, and it is there.
+    pub fn heard(&mut self, at: CaptureTime, primary: Endpoint) {
+        if let Some(p) = self.known_or_new(primary) {
+            p.clear();
+            if let Some(l) = p.losses.last_mut().filter(|l| l.back.is_none()) {
+                l.back = Some(at);
+            }
+        }
+    }
+
+    /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
+    pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
+        let Some(p) = self.primaries.get_mut(&primary) else { return };
+        if !p.requests.contains_key(key) && p.requests.len() >= REQUESTS_WATCHED {
+            return;
+        }
+        let r = p.requests.entry(key.to_vec()).or_insert(Request { first: at, last: at, times: 0 });
+        if r.times == 0 || at.since(r.last) > COPY {
+            r.times += 1;
+            r.last = at;
+        }
+        p.judge(at);
+    }
+
+    /// Live media to a primary was answered by ICMP unreachable.
+    pub fn unreachable(&mut self, at: CaptureTime, primary: Endpoint) {
+        self.sign(at, primary, |p| &mut p.unreachable);
+    }
+
+    /// A primary closed or reset its signalling connection while calls were up.
+    pub fn closed(&mut self, at: CaptureTime, primary: Endpoint) {
+        self.sign(at, primary, |p| &mut p.closed);
+    }
+
+    /// A primary refused a new connection.
+    pub fn refused(&mut self, at: CaptureTime, primary: Endpoint) {
+        self.sign(at, primary, |p| &mut p.refused);
+    }
+
+    /// Somebody asked by ARP for the host of a primary.
+    pub fn sought(&mut self, at: CaptureTime, host: IpAddr) {
+        for p in self.of_host(host) {
+            p.arp.note(at);
+            p.judge(at);
+        }
+    }
+
+    /// The host of a primary answered by ARP.
+    pub fn found(&mut self, host: IpAddr) {
+        for p in self.of_host(host) {
+            p.arp = Signs::default();
+        }
+    }
+
+    /// Is this a primary's signalling address?
+    #[must_use]
+    pub fn is_primary(&self, e: Endpoint) -> bool {
+        self.primaries.contains_key(&e)
+    }
+
+    /// What is held of a primary now; `None` when it is not known.
+    #[must_use]
+    pub fn verdict(&self, primary: Endpoint) -> Option<Verdict> {
+        let p = self.primaries.get(&primary)?;
+        Some(match p.losses.last() {
+            Some(Loss { back: None, .. }) => Verdict::Lost,
+            _ if p.weight() > 0 => Verdict::Suspect,
+            _ => Verdict::Well,
+        })
+    }
+
+    /// The loss of a primary that caught a call which was up from `from` to `to`.
+    #[must_use]
+    pub fn caught(&self, primary: Endpoint, from: CaptureTime, to: CaptureTime) -> Option<&Loss> {
+        self.primaries.get(&primary)?.losses.iter().find(|l| from <= l.from && l.from <= to)
+    }
+
+    fn known_or_new(&mut self, e: Endpoint) -> Option<&mut Primary> {
+        if self.primaries.len() >= PRIMARIES && !self.primaries.contains_key(&e) {
+            return None;
+        }
+        Some(self.primaries.entry(e).or_default())
+    }
+
+    fn sign(&mut self, at: CaptureTime, e: Endpoint, which: impl FnOnce(&mut Primary) -> &mut Signs) {
+        if let Some(p) = self.primaries.get_mut(&e) {
+            which(p).note(at);
+            p.judge(at);
+        }
+    }
+
+    fn of_host(&mut self, host: IpAddr) -> impl Iterator<Item = &mut Primary> {
+        self.primaries.iter_mut().filter(move |(e, _)| e.ip() == host).map(|(_, p)| p)
+    }
+}
+
+impl Primary {
+    /// It is there: nothing said before counts.
+    fn clear(&mut self) {
+        let losses = std::mem::take(&mut self.losses);
+        *self = Self { losses, ..Self::default() };
+    }
+
+    /// The signs with their weights in halves, their beginnings and words.
+    fn signs(&self) -> Vec<(u32, CaptureTime, String)> {
+        let mut out = Vec::new();
+        let mut add = |halves: u32, s: &Signs, what: &str| {
+            if halves > 0 {
+                out.push((halves, s.first, format!("{what} ({} times)", s.times)));
+            }
+        };
+        let u = &self.unreachable;
+        let sustained = u.times >= 5 && u.lasts() >= Duration::from_millis(1500);
+        add(if sustained { 2 } else { u32::from(u.times >= 3) }, u, "ICMP unreachable for live media");
+        add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
+        add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
+        let gone = self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
+        add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
+        for r in self.requests.values() {
+            let halves = match r.times {
+                0..3 => 0,
+                3 => 1,
+                _ => 2,
+            };
+            if halves > 0 {
+                out.push((halves, r.first, format!("SIP request unanswered ({} times)", r.times)));
+            }
+        }
+        out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
+        out
+    }
+
+    fn weight(&self) -> u32 {
+        self.signs().iter().map(|s| s.0).sum()
+    }
+
+    fn judge(&mut self, at: CaptureTime) {
+        self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
+        if self.losses.last().is_some_and(|l| l.back.is_none()) {
+            return;
+        }
+        let signs: Vec<_> = self.signs().into_iter().filter(|s| at.since(s.1) <= 2 * MEMORY).collect();
+        if signs.iter().map(|s| s.0).sum::<u32>() < 2 {
+            return;
+        }
+        if let Some(from) = signs.iter().map(|s| s.1).min() {
+            if self.losses.len() >= MAX_LOSSES {
+                self.losses.remove(0);
+            }
+            self.losses.push(Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(ms: i64) -> CaptureTime {
+        CaptureTime(ms * 1_000_000)
+    }
+
+    fn primary() -> (Witness, Endpoint) {
+        let e = Endpoint::new("10.0.0.9".parse().unwrap(), 5060);
+        let mut w = Witness::default();
+        w.heard(t(0), e);
+        (w, e)
+    }
+
+    #[test]
+    fn a_killed_process_is_lost_from_its_first_icmp() {
+        let (mut w, e) = primary();
+        for ms in [3000, 3001, 3020, 3021, 3040, 3041, 4000] {
+            w.unreachable(t(ms), e);
+            assert_eq!(w.verdict(e), Some(if ms < 3020 { Verdict::Well } else { Verdict::Suspect }));
+        }
+        w.unreachable(t(5000), e);
+        assert_eq!(w.verdict(e), Some(Verdict::Lost));
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(3000));
+        assert_eq!(w.caught(e, t(4000), t(9000)), None);
+        w.heard(t(8000), e);
+        assert_eq!(w.verdict(e), Some(Verdict::Well));
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().back, Some(t(8000)));
+    }
+
+    #[test]
+    fn a_hang_up_is_no_loss() {
+        let (mut w, e) = primary();
+        for ms in [3000, 3020, 3040] {
+            w.unreachable(t(ms), e); // late packets to a closed port
+        }
+        w.heard(t(3050), e);
+        w.closed(t(3060), e);
+        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+        assert_eq!(w.caught(e, t(0), t(9000)), None);
+    }
+
+    #[test]
+    fn a_closed_connection_and_icmp_together_are() {
+        let (mut w, e) = primary();
+        w.closed(t(2990), e);
+        for ms in [3000, 3001, 3020] {
+            w.unreachable(t(ms), e);
+        }
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2990));
+    }
+
+    #[test]
+    fn unanswered_requests_and_copies_of_them() {
+        let (mut w, e) = primary();
+        for ms in [0, 500, 1500] {
+            w.asked(t(ms), e, b"bye-1");
+            w.asked(t(ms) + Duration::from_micros(5), e, b"bye-1"); // the same packet on the second mirror
+        }
+        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+        for ms in [5, 505, 1505] {
+            w.asked(t(ms), e, b"bye-2");
+        }
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(0));
+    }
+
+    #[test]
+    fn arp() {
+        let (mut w, e) = primary();
+        for ms in [0, 1000] {
+            w.sought(t(ms), e.ip());
+        }
+        w.found(e.ip());
+        for ms in [2000, 3000, 4000] {
+            w.sought(t(ms), e.ip());
+        }
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2000));
+    }
+}

@@ -190,18 +190,19 @@ fn pieces_of_a_capture_in_any_order() {
     let whole = replay(&data, &[&testdata("basic_pcmu.pcap")]).exit(0);
     let all = wire::records(&good);
     // One behind the other, and in turn, as from two taps.
-    let thirds: [&dyn Fn(usize, &Record<'_>) -> usize; 2] =
-        [&|i, _| i / (all.len() / 3 + 1), &|_, r| (r.at_us / 50_000 % 3) as usize];
-    for (n, piece_of) in thirds.iter().enumerate() {
+    for in_turn in [false, true] {
+        let piece_of = |i: usize, r: &Record<'_>| {
+            if in_turn { r.at_us / 50_000 % 3 } else { (i * 3 / all.len()) as i64 }
+        };
         let files: Vec<PathBuf> = (0..3)
             .map(|piece| {
-                let file = folder.path().join(format!("{n}-{piece}.pcap"));
+                let file = folder.path().join(format!("{in_turn}-{piece}.pcap"));
                 let mine = all.iter().enumerate().filter(|(i, r)| piece_of(*i, r) == piece).map(|(_, r)| r);
                 std::fs::write(&file, wire::capture(&good, mine)).unwrap();
                 file
             })
             .collect();
-        let into = folder.path().join(format!("data-{n}"));
+        let into = folder.path().join(format!("data-{in_turn}"));
         let r = replay(&into, &[&files[2], &files[0], &files[1]]).exit(0);
         assert_eq!(r.calls(), whole.calls());
         at_rest(&into);

@@ -114,7 +114,7 @@ pub fn verified(data: &Path) {
 pub fn at_rest(data: &Path) {
     verified(data);
     assert_eq!(names(&data.join("spool")), Vec::<String>::new(), "left in the spool");
-    let mut told: Vec<String> = ledger(data).iter().flat_map(|c| files(c)).collect();
+    let mut told: Vec<String> = ledger(data).iter().flat_map(files).collect();
     told.sort();
     assert_eq!(
         names(&data.join("recordings")),

@@ -59,7 +59,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// The sample of a µ-law code: ITU-T G.711, scaled to 16 bits.
 pub fn from_ulaw(code: u8) -> i16 {
     let c = !code;
-    let magnitude = ((i16::from(c & 15) << 3) + 132 << (c >> 4 & 7)) - 132;
+    let magnitude = (((i16::from(c & 15) << 3) + 132) << (c >> 4 & 7)) - 132;
     if c & 0x80 == 0 { magnitude } else { -magnitude }
 }
 

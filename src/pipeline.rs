@@ -7,30 +7,28 @@
 //! stage cannot go on (a full disk), the first error is kept, the tap is told to stop, and what is already in the
 //! spool stays there for the next start.
 
-use crate::archive::finish::{Archive, FinishError, Job, Outcome};
-use crate::archive::seal::Sealed;
-use crate::archive::settle::{Claim, Extent, Verdict, settle};
-use crate::call::listener::{Listener, Output, Over, Patience, Track};
-use crate::call::record::Carried;
-use crate::call::switchboard::LegId;
+mod router;
+mod stages;
+
+use crate::archive::finish::{Archive, FinishError, Job};
+use crate::call::listener::{Listener, Patience};
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
-use crate::limits::{
-    BATCH_BYTES, BATCH_PACKETS, BATCHES_QUEUED, FINISH_QUEUED, LEDGER_BATCH, LEDGER_LINGER, LEDGER_QUEUED,
-};
-use crate::spool::format::record_header;
-use crate::spool::leftover::{self, Leftover};
+use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, LEDGER_QUEUED};
+use crate::spool::leftover;
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::bounded;
 use hashbrown::HashSet;
+use router::{Batch, Router};
+use stages::{Ended, Finisher, Spooler, keep_ledger, seal_leftover};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use thiserror::Error;
 
 /// Why a pipeline stopped.
@@ -94,73 +92,6 @@ impl Shared {
 
     fn failed(&self) -> bool {
         locked(&self.error).is_some()
-    }
-}
-
-/// What the tap hands to a spool worker, many at once.
-#[derive(Default)]
-struct Batch {
-    entries: Vec<Entry>,
-    /// Records of the spool, header and packet, one behind the other.
-    bytes: Vec<u8>,
-}
-
-enum Entry {
-    Open(LegId, String),
-    Packet { leg: LegId, track: Track, end: usize },
-    Finish(Vec<LegId>, Over, Option<Carried>),
-}
-
-/// The tap's end of the channels.
-struct Router {
-    lanes: Vec<(Batch, Sender<Batch>)>,
-    empty: Receiver<Batch>,
-    shared: Arc<Shared>,
-}
-
-impl Router {
-    fn lane(&mut self, call: u64) -> Option<&mut (Batch, Sender<Batch>)> {
-        let n = self.lanes.len() as u64;
-        self.lanes.get_mut(usize::try_from(call % n.max(1)).unwrap_or(0))
-    }
-
-    fn push(&mut self, call: u64, entry: Entry) {
-        let fresh = || self.empty.try_recv().unwrap_or_default();
-        let n = self.lanes.len() as u64;
-        let Some(lane) = self.lanes.get_mut(usize::try_from(call % n.max(1)).unwrap_or(0)) else { return };
-        lane.0.entries.push(entry);
-        if lane.0.entries.len() >= BATCH_PACKETS || lane.0.bytes.len() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut lane.0, fresh());
-            // A worker only ends before the tap when it has died.
-            if lane.1.send(full).is_err() {
-                self.shared.fail(PipelineError::Died);
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        for (batch, lane) in &mut self.lanes {
-            let _ = lane.send(std::mem::take(batch));
-        }
-    }
-}
-
-impl Output for Router {
-    fn open(&mut self, call: u64, leg: LegId, name: &str) {
-        self.push(call, Entry::Open(leg, name.to_owned()));
-    }
-
-    fn packet(&mut self, call: u64, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]) {
-        let Some((batch, _)) = self.lane(call) else { return };
-        let length = u32::try_from(ip_packet.len()).unwrap_or(u32::MAX);
-        batch.bytes.extend_from_slice(&record_header(at, length));
-        batch.bytes.extend_from_slice(ip_packet);
-        let end = batch.bytes.len();
-        self.push(call, Entry::Packet { leg, track, end });
-    }
-
-    fn finish(&mut self, call: u64, legs: &[LegId], over: Over, carried: Option<Carried>) {
-        self.push(call, Entry::Finish(legs.to_vec(), over, carried));
     }
 }
 
@@ -283,198 +214,4 @@ impl Pipeline {
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
-}
-
-/// Seals what a killed run left behind, before anything new can meet it: the same call may be in what comes.
-fn seal_leftover(
-    left: &Leftover,
-    by: &Finisher,
-    ledger: &mut Ledger,
-    data: &Path,
-) -> Result<(), PipelineError> {
-    for folders in &left.calls {
-        let job = Job { folders: folders.clone(), over: Over::CaptureEnded, carried: None };
-        let outcome = by.archive.finish(&job, &|id, new| by.claim(id, new))?;
-        write_down(ledger, &[Ended { outcome, folders: job.folders }], &by.shared, data)?;
-    }
-    // They are not what this run was asked for.
-    locked(&by.shared.found).clear();
-    Ok(())
-}
-
-/// A spool worker.
-struct Spooler {
-    writer: SpoolWriter,
-    root: PathBuf,
-    jobs: Sender<Job>,
-    emptied: Sender<Batch>,
-    shared: Arc<Shared>,
-    broken: bool,
-}
-
-impl Spooler {
-    fn run(&mut self, batches: &Receiver<Batch>) {
-        for mut batch in batches {
-            // A failure further on stops the tap; what it had read before still goes to the spool. When the spool
-            // itself has failed, the channel is only emptied, so that the tap does not wait for ever.
-            if !self.broken
-                && let Err(error) = self.take(&mut batch)
-            {
-                self.fail(error);
-            }
-            batch.entries.clear();
-            batch.bytes.clear();
-            let _ = self.emptied.try_send(batch);
-        }
-        // After a whole replay no leg is open any more.
-        if let Err(error) = self.writer.flush() {
-            self.fail(error);
-        }
-    }
-
-    fn fail(&mut self, error: io::Error) {
-        self.broken = true;
-        self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
-    }
-
-    fn take(&mut self, batch: &mut Batch) -> io::Result<()> {
-        let mut from = 0;
-        for entry in batch.entries.drain(..) {
-            match entry {
-                Entry::Open(leg, name) => self.writer.open(leg, &name)?,
-                Entry::Packet { leg, track, end } => {
-                    let record = batch.bytes.get(from..end).unwrap_or_default();
-                    self.writer.append(leg, track, record)?;
-                    from = end;
-                }
-                Entry::Finish(legs, over, carried) => {
-                    let mut folders = Vec::with_capacity(legs.len());
-                    for leg in legs {
-                        folders.extend(self.writer.close(leg)?);
-                    }
-                    let _ = self.jobs.send(Job { folders, over, carried });
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What a finisher gives to the ledger: the outcome, and the spool that it makes superfluous.
-struct Ended {
-    outcome: Outcome,
-    folders: Vec<PathBuf>,
-}
-
-struct Finisher {
-    archive: Archive,
-    reader: Reader,
-    sealed: Sender<Ended>,
-    shared: Arc<Shared>,
-}
-
-impl Finisher {
-    fn run(&self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            if self.shared.failed() {
-                continue;
-            }
-            let claim = |id: &str, new: &Extent| self.claim(id, new);
-            match self.archive.finish(&job, &claim) {
-                Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
-                Err(e) => self.shared.fail(e),
-            }
-        }
-    }
-
-    /// Weighs a finished call against the recording that has its id. A call that may be sealed has the id for
-    /// itself until its row is written.
-    fn claim(&self, id: &str, new: &Extent) -> Result<Claim, LedgerError> {
-        let taken = locked(&self.shared.under_way);
-        let wait = self.shared.settled.wait_while(taken, |t| t.contains(id) && !self.shared.failed());
-        let mut taken = wait.unwrap_or_else(PoisonError::into_inner);
-        let known = self.reader.get(id)?;
-        let verdict = settle(new, known.as_ref().map(Extent::of).as_ref());
-        Ok(match verdict {
-            Verdict::Known => Claim::Known,
-            Verdict::Apart => Claim::Apart,
-            Verdict::Seal => {
-                taken.insert(id.to_owned());
-                let files = known.map(|r| r.files.into_iter().map(|f| f.path).collect());
-                Claim::Yours { replaces: files.unwrap_or_default() }
-            }
-        })
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a thread waits for company is not a matter of capture time"
-)]
-fn deadline(after: Duration) -> Instant {
-    Instant::now() + after
-}
-
-/// The ledger thread: rows in batches, and only then the spool is removed.
-fn keep_ledger(mut ledger: Ledger, ended: &Receiver<Ended>, shared: &Shared, data: &Path) {
-    let mut waiting = Vec::new();
-    while let Ok(first) = ended.recv() {
-        waiting.push(first);
-        // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
-        let until = deadline(LEDGER_LINGER);
-        while waiting.len() < LEDGER_BATCH {
-            match ended.recv_deadline(until) {
-                Ok(e) => waiting.push(e),
-                Err(_) => break,
-            }
-        }
-        if shared.failed() {
-            waiting.clear();
-            continue;
-        }
-        if let Err(e) = write_down(&mut ledger, &waiting, shared, data) {
-            shared.fail(e);
-        }
-        waiting.clear();
-    }
-}
-
-fn write_down(
-    ledger: &mut Ledger,
-    ended: &[Ended],
-    shared: &Shared,
-    data: &Path,
-) -> Result<(), PipelineError> {
-    let mut sealed = Vec::new();
-    let mut outgrown = Vec::new();
-    for e in ended {
-        if let Outcome::Sealed { call, replaces } = &e.outcome {
-            sealed.push(Sealed::clone(call));
-            outgrown.extend(replaces.iter().cloned());
-        }
-    }
-    ledger.commit(&sealed)?;
-    for path in outgrown {
-        // Files of a lesser copy that the row no longer names. Left behind they are only listed by `verify`.
-        let _ = fs::remove_file(data.join(path));
-    }
-    let mut under_way = locked(&shared.under_way);
-    let mut found = locked(&shared.found);
-    for e in ended {
-        for f in &e.folders {
-            // A spool that stays is sealed again at the next start, with the same result.
-            let _ = fs::remove_dir_all(f);
-        }
-        match &e.outcome {
-            Outcome::Sealed { call, .. } => {
-                let r = call.record();
-                under_way.remove(&r.id);
-                found.push(Found { at: r.order_time(), id: r.id.clone() });
-            }
-            Outcome::Known { id, at } => found.push(Found { at: *at, id: id.clone() }),
-            Outcome::Nothing => {}
-        }
-    }
-    shared.settled.notify_all();
-    Ok(())
 }

@@ -57,10 +57,12 @@ impl Header {
         })
     }
 
-    /// Can this be a record? Lengths that no capture has and fractions beyond a second are garbage.
+    /// Can this be a record? Lengths that no capture has, fractions beyond a second, and nothing of nothing (zeros where
+    /// a crashed machine had not written its blocks yet) are garbage.
     fn plausible(self, r: &Record) -> bool {
         let unit = if self.nanoseconds { 1_000_000_000 } else { 1_000_000 };
-        r.captured <= FRAME_BYTES && r.original <= 16 << 20 && r.fraction < unit
+        let nothing = r.captured == 0 && r.original == 0;
+        r.captured <= FRAME_BYTES && r.original <= 16 << 20 && r.fraction < unit && !nothing
     }
 
     /// The same, strictly enough to recognise a record among garbage: near the last one in time.

@@ -170,12 +170,4 @@ mod tests {
             prop_assert_eq!(out.len(), b.len() * 2);
         }
     }
-
-    /// Encoded silence stays within the quantizer's own noise.
-    #[test]
-    fn silence_is_quiet() {
-        let mut out = Vec::new();
-        G722::new().decode(&[0xfa; 800], &mut out);
-        assert!(out.iter().all(|s| s.abs() < 50), "{:?}", out.iter().max());
-    }
 }

@@ -33,7 +33,10 @@ pub const TCP_STREAM_BYTES: usize = 256 << 10;
 pub const TCP_BYTES: usize = 64 << 20;
 
 /// How long a hole in a TCP stream is waited for; a retransmission comes within a few hundred milliseconds.
-pub const TCP_HOLE_AGE: Duration = Duration::from_secs(3);
+pub const TCP_HOLE_AGE: Duration = Duration::from_secs(1);
+
+/// The same once the receiver has acknowledged what is missing here: then only the mirror's disorder can bring it.
+pub const TCP_ACKED_AGE: Duration = Duration::from_millis(200);
 
 /// Dialogs followed at once.
 pub const DIALOGS: usize = 100_000;
@@ -41,15 +44,18 @@ pub const DIALOGS: usize = 100_000;
 /// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
 pub const TOMBSTONES: usize = 100_000;
 
-/// How long an ended dialog is remembered: RFC 3261's Timer H/J twice (64 × T1 = 32 s).
-pub const TOMBSTONE_AGE: Duration = Duration::from_secs(64);
+/// How long an ended dialog is remembered: a BYE may come long after a call has been given up for its silence.
+pub const TOMBSTONE_AGE: Duration = Duration::from_secs(3_600);
 
 /// How long after the end of a dialog its media still belongs to it: what was in flight, and a phone's last
 /// buffered packets.
-pub const MEDIA_LINGER: Duration = Duration::from_secs(1);
+pub const MEDIA_LINGER: Duration = Duration::from_millis(1_200);
 
 /// How long after its BYE a dialog waits for the answer and for retransmissions.
 pub const SIGNALLING_LINGER: Duration = Duration::from_secs(5);
+
+/// How long a flow may have been silent when signalling claims its address: what ended before is of another call.
+pub const PREBUFFER_SILENCE: Duration = Duration::from_millis(1_500);
 
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
@@ -66,8 +72,8 @@ pub const FLOWS: usize = 4 * DIALOGS;
 /// Flows remembered of one leg; a phone makes a few, a fuzzer on an RTP port as many as it sends packets.
 pub const FLOWS_PER_LEG: usize = 1_024;
 
-/// Media descriptions remembered of one dialog; a re-INVITE every 15 s for a day stays below.
-pub const MEDIA_PER_DIALOG: usize = 8_192;
+/// Media descriptions remembered of one dialog; descriptions that repeat an earlier one do not count.
+pub const MEDIA_PER_DIALOG: usize = 256;
 
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;

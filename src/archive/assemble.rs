@@ -204,7 +204,7 @@ fn gaps(dialogs: &[&Dialog], found: &[StreamStory], origin: CaptureTime) -> Vec<
     for s in found {
         let gap = |at, length_s: f64, cause| Gap {
             party: s.row.party.clone(),
-            start_s: seconds(at, origin),
+            start_s: seconds(at, origin).max(0.0),
             length_s: round3(length_s),
             cause,
         };
@@ -253,6 +253,15 @@ fn events(
         for codec in &s.undecoded {
             note(s.row.started_at, "not-decoded", format!("{name}: {codec}; the packets are kept"));
         }
+        let mut turns: Vec<_> = s
+            .voices
+            .iter()
+            .filter_map(|v| v.packets.first().map(|p| (p.0.packet.at, v.codec.label())))
+            .collect();
+        turns.sort();
+        for (was, now) in turns.iter().zip(turns.iter().skip(1)) {
+            note(now.0, "codec-change", format!("{name}: {} after {}", now.1, was.1));
+        }
         if s.restarts > 0 {
             note(
                 s.row.started_at,
@@ -270,6 +279,14 @@ fn events(
             at,
             "truncated-packets",
             format!("the capture cut off {} packets of sound (snap length)", l.truncated),
+        );
+    }
+    for l in legs.iter().filter(|l| l.misdated > 0) {
+        let at = l.first_at.unwrap_or_default();
+        note(
+            at,
+            "misdated-packets",
+            format!("the capture dated {} packets far from their neighbours", l.misdated),
         );
     }
     if unreported > 0 {

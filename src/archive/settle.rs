@@ -27,7 +27,7 @@ impl Extent {
         Self {
             from: us(starts.min().or(r.ended_at)),
             to: us(ends.max()),
-            packets: r.streams.iter().map(|s| s.packets + s.duplicates).sum(),
+            packets: r.streams.iter().map(|s| s.packets).sum(),
         }
     }
 

@@ -85,9 +85,36 @@ pub struct Dialog {
     /// The timeline.
     pub events: Vec<Event>,
     pending: Vec<Pending>,
+    /// To tags of the 2xx to INVITE that no BYE has ended.
+    answers: Vec<String>,
+}
+
+fn tag_of(m: &Message<'_>, header: &str) -> Option<String> {
+    NameAddr::parse(m.header(header).unwrap_or_default()).tag().map(str::to_owned)
 }
 
 impl Dialog {
+    /// Is this response on its last way to the caller? A proxy on the mirror also hears the branches that failed.
+    fn reaches_caller(&self, heard: &Heard<'_>) -> bool {
+        let [caller, _] = self.signalling;
+        caller.is_none_or(|c| c.same_host(heard.destination))
+    }
+
+    /// Does this BYE end a branch of a forked call while another is still up?
+    fn is_surplus(&mut self, m: &Message<'_>) -> bool {
+        let ends = [tag_of(m, "from"), tag_of(m, "to")];
+        self.answers.retain(|a| !ends.iter().flatten().any(|t| t == a));
+        ends.iter().all(Option::is_some) && !self.answers.is_empty()
+    }
+
+    /// Does this INVITE begin another call under the Call-ID of this one, which has ended?
+    #[must_use]
+    pub fn is_left_by(&self, m: &Message<'_>) -> bool {
+        self.bye_at.is_some()
+            && m.is_request("INVITE")
+            && tag_of(m, "to").is_none()
+            && tag_of(m, "from").as_deref() != self.from.tag()
+    }
     /// Begins with the first message heard of it, which [`Dialog::hear`] must be given next.
     #[must_use]
     pub fn new(heard: &Heard<'_>) -> Self {
@@ -115,6 +142,7 @@ impl Dialog {
             holds: Vec::new(),
             events: Vec::new(),
             pending: Vec::new(),
+            answers: Vec::new(),
         }
     }
 
@@ -143,12 +171,20 @@ impl Dialog {
                 self.cube |= m.header("x-cisco-recording-participant").is_some();
             }
             (b"INVITE", Some(200..=299)) => {
+                if let Some(t) =
+                    tag_of(m, "to").filter(|t| !self.answers.contains(t) && self.answers.len() < 16)
+                {
+                    self.answers.push(t);
+                }
                 self.answered_at.get_or_insert(at);
             }
-            (b"INVITE", Some(code @ 300..)) if self.answered_at.is_none() => self.failed = Some((at, code)),
+            (b"INVITE", Some(code @ 300..)) if self.answered_at.is_none() && self.reaches_caller(heard) => {
+                self.failed = Some((at, code));
+            }
             (b"CANCEL", None) => {
                 self.cancel_at.get_or_insert(at);
             }
+            (b"BYE", None) if self.is_surplus(m) => {}
             (b"BYE", None) => {
                 self.bye_at.get_or_insert(at);
             }
@@ -160,9 +196,9 @@ impl Dialog {
         }
         let new = self.negotiate(heard, side, cseq);
         if let (b"INVITE" | b"UPDATE", Some(code @ 300..)) = (m.method(), m.status()) {
-            self.reject(at, cseq, code);
+            self.reject(at, side.other(), cseq, code);
         } else if let (b"INVITE" | b"UPDATE", Some(200..)) = (m.method(), m.status()) {
-            self.pending.retain(|p| p.cseq != cseq);
+            self.pending.retain(|p| p.cseq != cseq || p.side != side.other());
         }
         new
     }
@@ -241,8 +277,10 @@ impl Dialog {
                 }
                 if m.status().is_none() && self.answered_at.is_some() && m.method() != b"ACK" {
                     let before = self.media.current(side).to_vec();
-                    self.pending.retain(|p| p.cseq != cseq || p.side != side);
-                    self.pending.push(Pending { cseq, side, before });
+                    // Heard twice, the second time what held before is no longer current.
+                    if !self.pending.iter().any(|p| p.cseq == cseq && p.side == side) {
+                        self.pending.push(Pending { cseq, side, before });
+                    }
                     let drop = self.pending.len().saturating_sub(8);
                     self.pending.drain(..drop);
                 }
@@ -256,8 +294,8 @@ impl Dialog {
     }
 
     /// The offer of this transaction was refused: what held before holds again (RFC 3261, 14.1).
-    fn reject(&mut self, at: CaptureTime, cseq: u32, code: u16) {
-        let Some(i) = self.pending.iter().position(|p| p.cseq == cseq) else {
+    fn reject(&mut self, at: CaptureTime, offerer: Side, cseq: u32, code: u16) {
+        let Some(i) = self.pending.iter().position(|p| p.cseq == cseq && p.side == offerer) else {
             return;
         };
         let p = self.pending.remove(i);
@@ -299,12 +337,18 @@ impl Dialog {
         }
     }
 
-    fn note(&mut self, at: CaptureTime, what: &str, detail: String) {
+    fn note(&mut self, at: CaptureTime, what: &str, mut detail: String) {
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL) {
+            detail.truncate(end);
+        }
         if self.events.len() < EVENTS_PER_CALL {
             self.events.push(Event { at, what: what.to_owned(), detail });
         }
     }
 }
+
+/// Characters of an event's detail that are kept; headers on the wire may have thousands.
+const DETAIL: usize = 300;
 
 /// `caller` or `callee`.
 #[must_use]

@@ -6,7 +6,7 @@
 use super::dialog::Heard;
 use super::record::Carried;
 use super::roster::Roster;
-use super::sip_stream::{Cut, SipStreams};
+use super::sip_stream::{Cut, Direction, SipStreams};
 use super::switchboard::{FlowKey, LegId};
 use crate::limits::TUNNEL_DEPTH;
 use crate::time::CaptureTime;
@@ -178,25 +178,31 @@ impl Listener {
         if at.since(self.now) > LEAP && self.now != CaptureTime(i64::MIN) {
             let confirmed = self.leap.is_some_and(|t| at.since(t) <= LEAP && at >= t - LEAP);
             self.leap = Some(at);
-            if !confirmed {
-                return;
+            if confirmed {
+                // The calls that go on say so within the next second; then is the time to look who does not.
+                (self.now, self.swept_at) = (at, at);
+                self.roster.pass(at);
             }
+            return;
         }
-        // A capture clock that is set back takes the timers with it.
         (self.now, self.leap) = (at, None);
-        if at.since(self.swept_at) >= Duration::from_secs(1) || at < self.swept_at {
+        self.roster.pass(at);
+        // A capture clock that is set back takes the timers with it; two clocks a little apart do not.
+        if self.swept_at.since(at) > LEAP {
             self.swept_at = at;
+        }
+        if at.since(self.swept_at) >= Duration::from_secs(1) {
+            self.swept_at = at;
+            let cuts = self.streams.sweep(at);
+            self.messages(&cuts, out);
             self.roster.sweep(at, &mut self.counters, out);
         }
     }
 
     /// The capture has ended: everything is given out.
     pub fn close(&mut self, out: &mut impl Output) {
-        for ((source, destination), cuts) in self.streams.drain() {
-            for c in cuts {
-                self.cut_message(self.now, source, destination, &c, out);
-            }
-        }
+        let cuts = self.streams.drain();
+        self.messages(&cuts, out);
         self.roster.close(self.now, &mut self.counters, out);
     }
 
@@ -278,26 +284,22 @@ impl Listener {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         let known = self.streams.knows(source, destination);
-        for cut in self.streams.add(at, source, destination, tcp) {
-            self.cut_message(at, source, destination, &cut, out);
-        }
+        let cuts = self.streams.add(at, source, destination, tcp);
+        self.messages(&cuts, out);
         if tcp.fin || tcp.rst {
             self.roster.disconnected(at, source, tcp.rst && !known);
         }
     }
 
-    /// A message cut out of a TCP stream is kept as a segment of its own.
-    fn cut_message(
-        &mut self,
-        at: CaptureTime,
-        source: Endpoint,
-        destination: Endpoint,
-        cut: &Cut,
-        out: &mut impl Output,
-    ) {
-        let segment = transport::tcp_bytes(source.port(), destination.port(), cut.sequence, &cut.bytes);
-        let packet = ip::packet(source.ip(), destination.ip(), protocol::TCP, &segment);
-        self.sip(at, source, destination, &cut.bytes, &packet, out);
+    /// Messages cut out of TCP streams are kept as segments of their own.
+    fn messages(&mut self, cuts: &[(Direction, Vec<Cut>)], out: &mut impl Output) {
+        for ((source, destination), cuts) in cuts {
+            for c in cuts {
+                let segment = transport::tcp_bytes(source.port(), destination.port(), c.sequence, &c.bytes);
+                let packet = ip::packet(source.ip(), destination.ip(), protocol::TCP, &segment);
+                self.sip(c.at, *source, *destination, &c.bytes, &packet, out);
+            }
+        }
     }
 
     fn sip(

@@ -18,14 +18,19 @@ struct Half {
 #[derive(Default)]
 pub struct Pairing {
     waiting: HashMap<(String, Option<String>), Half>,
+    swept_at: CaptureTime,
 }
 
 impl Pairing {
     /// The call that this leg completes; else the leg waits, as the first of `call`.
     pub fn join(&mut self, at: CaptureTime, bib: &Bib, call: u64) -> Option<u64> {
-        self.waiting.retain(|_, h| at.since(h.at) <= TOGETHER);
+        if at.since(self.swept_at) >= TOGETHER {
+            self.swept_at = at;
+            self.waiting.retain(|_, h| at.since(h.at) <= TOGETHER);
+        }
         let key = (bib.refci.clone(), bib.near_device.clone());
-        if self.waiting.get(&key).is_some_and(|h| h.leg != bib.leg) {
+        let fits = |h: &Half| h.leg != bib.leg && at.since(h.at) <= TOGETHER;
+        if self.waiting.get(&key).is_some_and(fits) {
             return self.waiting.remove(&key).map(|h| h.call);
         }
         self.waiting.insert(key, Half { leg: bib.leg, at, call });

@@ -2,7 +2,7 @@
 //! turns out to be sustained RTP.
 
 use super::switchboard::FlowKey;
-use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS};
+use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS, PREBUFFER_SILENCE};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::rtp;
@@ -13,6 +13,17 @@ pub type Held = (CaptureTime, Vec<u8>);
 
 /// Packets that must follow one another by sequence number before a flow is believed to be RTP.
 const BELIEVED: u32 = 10;
+
+/// Which flows have waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ripe {
+    /// Those that have waited [`PREBUFFER_AGE`].
+    Old,
+    /// Those that are sustained RTP, however short they have waited: room is needed.
+    Believed,
+    /// All: the capture has ended.
+    All,
+}
 
 struct Waiting {
     first_at: CaptureTime,
@@ -75,23 +86,36 @@ impl Prebuffer {
         w.packets.push((at, ip_packet.to_vec()));
     }
 
-    /// Gives up what is held for an address that has now been named, in order of time.
-    pub fn claim(&mut self, address: Endpoint) -> Vec<(FlowKey, Held)> {
+    /// Gives up what is held for an address that is now named, in order of time. Flows that have fallen silent stay:
+    /// they are of whoever had the address before.
+    pub fn claim(&mut self, at: CaptureTime, address: Endpoint) -> Vec<(FlowKey, Held)> {
         let mut out: Vec<(FlowKey, Held)> = Vec::new();
-        for flow in self.by_address.remove(&address).unwrap_or_default() {
+        let live = |f: &FlowKey| self.flows.get(f).is_some_and(|w| at.since(w.last_at) <= PREBUFFER_SILENCE);
+        let flows: Vec<FlowKey> =
+            self.by_address.get(&address).into_iter().flatten().filter(|f| live(f)).copied().collect();
+        for flow in flows {
             out.extend(self.take(&flow).into_iter().map(|p| (flow, p)));
         }
         out.sort_by_key(|p| p.1.0);
         out
     }
 
-    /// Flows that have waited [`PREBUFFER_AGE`] (or, with `all`, any time): those that are sustained RTP with
-    /// their packets, in order; the others are let go.
-    pub fn ripe(&mut self, at: CaptureTime, all: bool) -> Vec<(FlowKey, Vec<Held>)> {
+    /// Is there room for a packet of this length?
+    #[must_use]
+    pub fn has_room(&self, length: usize) -> bool {
+        self.bytes + length <= PREBUFFER_BYTES && self.flows.len() < PREBUFFER_FLOWS
+    }
+
+    /// Flows whose time has come: those that are sustained RTP with their packets, in order; the others are let go.
+    pub fn ripe(&mut self, at: CaptureTime, which: Ripe) -> Vec<(FlowKey, Vec<Held>)> {
         let mut old: Vec<(CaptureTime, FlowKey)> = self
             .flows
             .iter()
-            .filter(|(_, w)| all || at.since(w.first_at) > PREBUFFER_AGE)
+            .filter(|(_, w)| match which {
+                Ripe::Old => at.since(w.first_at) > PREBUFFER_AGE,
+                Ripe::Believed => w.in_sequence >= BELIEVED,
+                Ripe::All => true,
+            })
             .map(|(k, w)| (w.first_at, *k))
             .collect();
         old.sort();
@@ -148,9 +172,12 @@ mod tests {
             p.hold(CaptureTime(i), flow(1), &packet(i as u16), &[1; 50]);
             p.hold(CaptureTime(i), flow(2), &packet(i as u16), &[2; 50]);
         }
-        let got = p.claim(flow(1).destination);
+        p.hold(CaptureTime(0), flow(3), &packet(0), &[3; 50]);
+        let late = CaptureTime(1) + PREBUFFER_SILENCE;
+        let got = p.claim(late, flow(1).destination);
         assert_eq!(got.len(), 10);
-        assert!(p.flows.is_empty() && p.bytes == 0 && p.by_address.is_empty());
+        // The flow that had fallen silent is not of the call.
+        assert_eq!((p.flows.len(), p.bytes), (1, 50));
     }
 
     #[test]
@@ -161,8 +188,8 @@ mod tests {
             p.hold(CaptureTime(i), flow(2), &packet((i * 7919) as u16), &[2; 50]);
             p.hold(CaptureTime(i), flow(3), b"not rtp at all", &[2; 50]);
         }
-        assert!(p.ripe(CaptureTime(60), false).is_empty());
-        let got = p.ripe(CaptureTime::from_parts(11, 0), false);
+        assert!(p.ripe(CaptureTime(60), Ripe::Old).is_empty());
+        let got = p.ripe(CaptureTime::from_parts(11, 0), Ripe::Old);
         assert_eq!(got.iter().map(|g| (g.0, g.1.len())).collect::<Vec<_>>(), [(flow(1), 50)]);
         assert_eq!(p.dropped, 100);
     }

@@ -3,7 +3,7 @@
 use super::dialog::{Dialog, Heard};
 use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
-use super::prebuffer::Prebuffer;
+use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
@@ -19,6 +19,8 @@ struct Leg {
     call: u64,
     /// Empty in a call that is media alone.
     call_id: Vec<u8>,
+    /// The two addresses of a call that is media alone.
+    ends: (Endpoint, Endpoint),
     /// `None` in a call that is media alone.
     dialog: Option<Box<Dialog>>,
     media_at: Option<CaptureTime>,
@@ -39,6 +41,8 @@ pub struct Roster {
     pairing: Pairing,
     /// What watches the primaries.
     pub(super) witness: Witness,
+    /// The time of the last frame that is believed: how long a leg has been silent is told by it.
+    now: CaptureTime,
     next_leg: u64,
     next_call: u64,
     /// When calls of a primary were last looked through for a sign that is cheap to fake.
@@ -60,6 +64,7 @@ impl Roster {
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
             witness: Witness::default(),
+            now: CaptureTime::default(),
             next_leg: 0,
             next_call: 0,
             looked: HashMap::new(),
@@ -78,6 +83,11 @@ impl Roster {
         self.calls.len()
     }
 
+    /// Time passes.
+    pub fn pass(&mut self, now: CaptureTime) {
+        self.now = now;
+    }
+
     /// Takes a SIP message and the packet it is kept as.
     pub fn signalling(
         &mut self,
@@ -91,17 +101,15 @@ impl Roster {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
         let named = dialog.hear(heard);
-        leg.last_at = heard.at;
+        leg.last_at = self.now;
         out.packet(leg.call, id, Track::Signalling, heard.at, packet);
         if let Some(primary) = dialog.primary() {
             watch(&mut self.witness, heard, primary);
         }
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
-        if let Some(t) = dialog.ended_at() {
-            self.switchboard.end(id, t);
-        }
+        self.switchboard.end(id, dialog.ended_at());
         for address in new {
-            for (_, (t, p)) in self.prebuffer.claim(address) {
+            for (_, (t, p)) in self.prebuffer.claim(heard.at, address) {
                 self.keep(t, id, &p, counters, out);
             }
         }
@@ -120,7 +128,16 @@ impl Roster {
         match self.switchboard.route(at, flow) {
             Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
             Route::Ended => counters.after_end += 1,
-            Route::Unclaimed => self.prebuffer.hold(at, flow, payload, ip_packet),
+            Route::Unclaimed => {
+                if !self.prebuffer.has_room(ip_packet.len()) {
+                    self.promote(at, Ripe::Believed, counters, out);
+                    // What was promoted now has a leg of its own.
+                    if let Route::Leg(leg) = self.switchboard.route(at, flow) {
+                        return self.keep(at, leg, ip_packet, counters, out);
+                    }
+                }
+                self.prebuffer.hold(at, flow, payload, ip_packet);
+            }
         }
     }
 
@@ -133,7 +150,7 @@ impl Roster {
         out: &mut impl Output,
     ) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        leg.media_at = Some(at);
+        leg.media_at = Some(self.now);
         counters.media += 1;
         out.packet(leg.call, id, Track::Media, at, ip_packet);
     }
@@ -197,8 +214,14 @@ impl Roster {
     /// The leg of a message's dialog, opened when it is the first of a dialog worth following.
     fn leg_of(&mut self, heard: &Heard<'_>, counters: &mut Counters, out: &mut impl Output) -> Option<LegId> {
         let call_id = heard.message.call_id();
-        if let Some(id) = self.by_call_id.get(call_id) {
-            return Some(*id);
+        if let Some(id) = self.by_call_id.get(call_id).copied() {
+            let again = self
+                .legs
+                .get(&id)
+                .and_then(|l| Some((l.call, l.dialog.as_ref()?)))
+                .filter(|(_, d)| d.is_left_by(heard.message));
+            let Some((call, _)) = again else { return Some(id) };
+            self.finish(heard.at, call, Over::Signalled, out);
         }
         if !Dialog::begins_with(heard.message) {
             return None;
@@ -223,6 +246,7 @@ impl Roster {
         let leg = Leg {
             call,
             call_id: call_id.to_vec(),
+            ends: Default::default(),
             dialog: Some(Box::new(dialog)),
             media_at: None,
             last_at: heard.at,
@@ -250,7 +274,7 @@ impl Roster {
 
     /// Passes time: what has ended is given out.
     pub fn sweep(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
-        self.promote(now, false, counters, out);
+        self.promote(now, Ripe::Old, counters, out);
         self.switchboard.sweep(now);
         self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
         let over: Vec<(u64, Over)> =
@@ -262,7 +286,7 @@ impl Roster {
 
     /// The capture has ended: everything is given out.
     pub fn close(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
-        self.promote(now, true, counters, out);
+        self.promote(now, Ripe::All, counters, out);
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             let over = self.over(now, call).unwrap_or(Over::CaptureEnded);
             self.finish(now, call, over, out);
@@ -308,7 +332,7 @@ impl Roster {
             self.switchboard.remove(*id, now);
             let Some(leg) = self.legs.remove(id) else { continue };
             if leg.dialog.is_none() {
-                self.media_only.retain(|_, l| l != id);
+                self.media_only.remove(&leg.ends);
             } else if self.by_call_id.remove(&leg.call_id).is_some() && self.ended_ids.len() < TOMBSTONES {
                 self.ended_ids.insert(leg.call_id, now);
             }
@@ -326,8 +350,8 @@ impl Roster {
     }
 
     /// Sustained RTP that nobody named becomes a call of its own; both directions of a conversation one.
-    fn promote(&mut self, now: CaptureTime, all: bool, counters: &mut Counters, out: &mut impl Output) {
-        for (flow, packets) in self.prebuffer.ripe(now, all) {
+    fn promote(&mut self, now: CaptureTime, which: Ripe, counters: &mut Counters, out: &mut impl Output) {
+        for (flow, packets) in self.prebuffer.ripe(now, which) {
             let Some(first) = packets.first().map(|p| p.0) else {
                 continue;
             };
@@ -342,7 +366,8 @@ impl Roster {
                     let (id, call) = (self.leg_number(), self.call_number());
                     let name = name_of(b"media", format!("{flow:?}").as_bytes(), first);
                     self.media_only.insert(ends, id);
-                    let leg = Leg { call, call_id: Vec::new(), dialog: None, media_at: None, last_at: first };
+                    let leg =
+                        Leg { call, call_id: Vec::new(), ends, dialog: None, media_at: None, last_at: first };
                     self.open(id, &name, leg, out);
                     id
                 }

@@ -4,21 +4,27 @@
 //! boundaries, or never. What cannot be put in order within [`TCP_HOLE_AGE`] is a hole; reading resumes behind it at
 //! the next first line of a message. Memory is bounded for each stream and in all.
 
-use crate::limits::{TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
+use crate::limits::{TCP_ACKED_AGE, TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::sip::{self, Framing};
 use crate::wire::transport::Tcp;
 use hashbrown::HashMap;
+use std::time::Duration;
 
 /// A message cut out of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
+    /// When the last of its bytes was captured.
+    pub at: CaptureTime,
     /// TCP sequence number of its first byte.
     pub sequence: u32,
     /// The message.
     pub bytes: Vec<u8>,
 }
+
+/// Source and destination.
+pub type Direction = (Endpoint, Endpoint);
 
 /// One direction of a connection.
 #[derive(Default)]
@@ -27,8 +33,10 @@ struct Stream {
     front: u32,
     /// Bytes in order, from the last message boundary on.
     ready: Vec<u8>,
-    /// Segments beyond a hole, by their distance from `front` when they came; sorted by sequence.
-    ahead: Vec<(u32, Vec<u8>)>,
+    /// Where in `ready` each captured piece ends, and when it came.
+    pieces: Vec<(usize, CaptureTime)>,
+    /// Segments beyond a hole, in order of sequence, with when they came.
+    ahead: Vec<(u32, CaptureTime, Vec<u8>)>,
     hole_since: Option<CaptureTime>,
     last_at: CaptureTime,
 }
@@ -45,7 +53,7 @@ pub struct SipStreams {
 }
 
 impl SipStreams {
-    /// Takes a segment; gives the messages that it completes, in order.
+    /// Takes a segment; gives the messages that it completes, with the direction they went.
     ///
     /// A stream is followed from its SYN, or from the first segment that begins like SIP.
     pub fn add(
@@ -54,20 +62,22 @@ impl SipStreams {
         source: Endpoint,
         destination: Endpoint,
         tcp: &Tcp<'_>,
-    ) -> Vec<Cut> {
-        let key = (source, destination);
+    ) -> Vec<(Direction, Vec<Cut>)> {
+        let mut out = Vec::new();
+        let (key, back) = ((source, destination), (destination, source));
+        if !tcp.syn && !tcp.rst {
+            // What the receiver has acknowledged and we have not seen, the mirror has lost.
+            let lost =
+                |s: &Stream| s.hole_for(at) > TCP_ACKED_AGE && distance(s.next(), tcp.acknowledgment) > 0;
+            self.give_up_if(back, lost, &mut out);
+        }
         if tcp.syn || tcp.rst {
             self.forget(&key);
-            if tcp.rst || !Self::is_sip_port(source, destination) {
-                return Vec::new();
-            }
         }
         let known = self.open.contains_key(&key);
-        if tcp.payload.is_empty() && !tcp.syn {
-            return Vec::new();
-        }
-        if !known && !tcp.syn && !sip::looks_like(tcp.payload) && !Self::is_sip_port(source, destination) {
-            return Vec::new();
+        let sip = known || Self::is_sip_port(source, destination) || sip::looks_like(tcp.payload);
+        if tcp.rst || !sip || (tcp.payload.is_empty() && !tcp.syn) {
+            return out;
         }
         if !known && self.open.len() >= TCP_STREAMS {
             self.drop_idlest();
@@ -77,21 +87,46 @@ impl SipStreams {
         let before = s.held();
         s.last_at = at;
         s.insert(at, start, tcp.payload);
-        let mut out = s.messages();
-        if s.hole_since.is_some_and(|t| at.since(t) > TCP_HOLE_AGE) || s.held() > TCP_STREAM_BYTES {
+        out.push((key, s.messages()));
+        if s.held() > TCP_STREAM_BYTES && !s.ahead.is_empty() {
             self.holes += 1;
             s.skip_hole();
-            out.extend(s.messages());
+            out.push((key, s.messages()));
         }
         if s.held() > TCP_STREAM_BYTES {
-            s.front = s.next();
-            s.ready = Vec::new();
+            *s = Stream { front: s.next(), last_at: at, ..Stream::default() };
         }
         self.bytes = (self.bytes + s.held()).saturating_sub(before);
         if self.bytes > TCP_BYTES {
             self.drop_idlest();
         }
         out
+    }
+
+    /// Passes time: holes that nothing has filled for [`TCP_HOLE_AGE`] are given up.
+    pub fn sweep(&mut self, now: CaptureTime) -> Vec<(Direction, Vec<Cut>)> {
+        let old = |s: &Stream| s.hole_for(now) > TCP_HOLE_AGE;
+        let mut keys: Vec<Direction> = self.open.iter().filter(|(_, s)| old(s)).map(|(k, _)| *k).collect();
+        keys.sort();
+        let mut out = Vec::new();
+        for key in keys {
+            self.give_up_if(key, old, &mut out);
+        }
+        out
+    }
+
+    fn give_up_if(
+        &mut self,
+        key: Direction,
+        lost: impl Fn(&Stream) -> bool,
+        out: &mut Vec<(Direction, Vec<Cut>)>,
+    ) {
+        let Some(s) = self.open.get_mut(&key).filter(|s| lost(s)) else { return };
+        let before = s.held();
+        self.holes += 1;
+        s.skip_hole();
+        out.push((key, s.messages()));
+        self.bytes = (self.bytes + s.held()).saturating_sub(before);
     }
 
     /// Is this direction followed?
@@ -101,7 +136,7 @@ impl SipStreams {
     }
 
     /// What is still there when the capture ends: messages behind holes that will not be filled any more.
-    pub fn drain(&mut self) -> Vec<((Endpoint, Endpoint), Vec<Cut>)> {
+    pub fn drain(&mut self) -> Vec<(Direction, Vec<Cut>)> {
         let mut out = Vec::new();
         for (key, mut s) in self.open.drain() {
             let mut cuts = Vec::new();
@@ -144,11 +179,16 @@ fn distance(a: u32, b: u32) -> i64 {
 
 impl Stream {
     fn held(&self) -> usize {
-        self.ready.len() + self.ahead.iter().map(|a| a.1.len() + 32).sum::<usize>()
+        self.ready.len() + self.ahead.iter().map(|a| a.2.len() + 48).sum::<usize>()
     }
 
     fn next(&self) -> u32 {
         self.front.wrapping_add(self.ready.len() as u32)
+    }
+
+    /// How long bytes have been missing.
+    fn hole_for(&self, now: CaptureTime) -> Duration {
+        self.hole_since.map_or(Duration::ZERO, |t| now.since(t))
     }
 
     fn insert(&mut self, at: CaptureTime, sequence: u32, payload: &[u8]) {
@@ -156,12 +196,12 @@ impl Stream {
         if gap.unsigned_abs() > 16 << 20 {
             // Another connection on the same ports whose SYN was not seen.
             *self = Self { front: sequence, last_at: at, ..Self::default() };
-            self.ready.extend_from_slice(payload);
+            self.append(at, payload);
             return;
         }
         if gap <= 0 {
             let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.ready.extend_from_slice(payload.get(seen..).unwrap_or_default());
+            self.append(at, payload.get(seen..).unwrap_or_default());
             self.join();
             return;
         }
@@ -169,24 +209,31 @@ impl Stream {
         let i = self.ahead.partition_point(|a| distance(sequence, a.0) < 0);
         match self.ahead.get_mut(i) {
             Some(a) if a.0 == sequence => {
-                if payload.len() > a.1.len() {
-                    a.1 = payload.to_vec();
+                if payload.len() > a.2.len() {
+                    a.2 = payload.to_vec();
                 }
             }
-            _ => self.ahead.insert(i, (sequence, payload.to_vec())),
+            _ => self.ahead.insert(i, (sequence, at, payload.to_vec())),
+        }
+    }
+
+    fn append(&mut self, at: CaptureTime, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.ready.extend_from_slice(bytes);
+            self.pieces.push((self.ready.len(), at));
         }
     }
 
     /// Moves to `ready` what has become contiguous.
     fn join(&mut self) {
-        while let Some((sequence, _)) = self.ahead.first() {
+        while let Some((sequence, ..)) = self.ahead.first() {
             let gap = distance(self.next(), *sequence);
             if gap > 0 {
                 return;
             }
-            let (_, bytes) = self.ahead.remove(0);
+            let (_, at, bytes) = self.ahead.remove(0);
             let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.ready.extend_from_slice(bytes.get(seen..).unwrap_or_default());
+            self.append(at, bytes.get(seen..).unwrap_or_default());
         }
         self.hole_since = None;
     }
@@ -194,13 +241,13 @@ impl Stream {
     /// Gives up the bytes that are missing, and with them the message they were part of.
     fn skip_hole(&mut self) {
         self.hole_since = None;
-        if let Some((sequence, _)) = self.ahead.first() {
+        if let Some((sequence, ..)) = self.ahead.first() {
             self.front = *sequence;
             self.ready.clear();
+            self.pieces.clear();
             self.join();
-            if !self.ahead.is_empty() {
-                self.hole_since = Some(self.last_at);
-            }
+            // A second hole has been there since what is behind it came.
+            self.hole_since = self.ahead.first().map(|a| a.1);
         }
     }
 
@@ -217,15 +264,35 @@ impl Stream {
                 Framing::Junk(n) => at += n.max(1),
                 Framing::Message(n) => {
                     let sequence = self.front.wrapping_add(at as u32);
-                    out.push(Cut { sequence, bytes: rest.get(..n).unwrap_or(rest).to_vec() });
+                    let bytes = rest.get(..n).unwrap_or(rest).to_vec();
+                    out.push(Cut { at: self.came(at, at + n), sequence, bytes });
                     at += n.max(1);
                 }
             }
         }
         let at = at.min(self.ready.len());
         self.ready.drain(..at);
+        self.pieces.retain_mut(|p| {
+            p.0 = p.0.saturating_sub(at);
+            p.0 > 0
+        });
         self.front = self.front.wrapping_add(at as u32);
         out
+    }
+
+    /// When the last of these bytes of `ready` came.
+    fn came(&self, from: usize, to: usize) -> CaptureTime {
+        let first = self.pieces.partition_point(|p| p.0 <= from);
+        let mut start = if first == 0 { 0 } else { from };
+        let mut last = None;
+        for (end, at) in self.pieces.iter().skip(first) {
+            if start >= to {
+                break;
+            }
+            last = last.max(Some(*at));
+            start = *end;
+        }
+        last.unwrap_or(self.last_at)
     }
 }
 
@@ -262,7 +329,9 @@ mod tests {
 
     fn feed(s: &mut SipStreams, at: i64, sequence: u32, payload: &[u8]) -> Vec<Vec<u8>> {
         let t = CaptureTime::from_parts(at, 0);
-        s.add(t, end(1), end(5060), &segment(sequence, payload)).into_iter().map(|c| c.bytes).collect()
+        let mut got = s.sweep(t);
+        got.extend(s.add(t, end(1), end(5060), &segment(sequence, payload)));
+        got.into_iter().flat_map(|g| g.1).map(|c| c.bytes).collect()
     }
 
     proptest! {
@@ -306,6 +375,22 @@ mod tests {
         got.extend(feed(&mut s, 9, (z + 20) as u32, &bytes[z + 20..]));
         assert_eq!(got, [all[0].clone(), all[2].clone(), all[3].clone()]);
         assert_eq!(s.holes, 1);
+    }
+
+    #[test]
+    fn what_the_receiver_has_acknowledged_is_not_waited_for() {
+        let all: Vec<Vec<u8>> = (1..4).map(message).collect();
+        let (a, z) = (all[0].len(), all[0].len() + all[1].len());
+        let bytes = all.concat();
+        let mut s = SipStreams::default();
+        let ms = |m: i64| CaptureTime(m * 1_000_000);
+        s.add(ms(0), end(1), end(5060), &segment(0, &bytes[..a]));
+        s.add(ms(10), end(1), end(5060), &segment(z as u32, &bytes[z..]));
+        let ack = Tcp { acknowledgment: bytes.len() as u32, ..segment(0, b"") };
+        assert!(s.add(ms(20), end(5060), end(1), &ack).is_empty());
+        let got = s.add(ms(300), end(5060), end(1), &ack);
+        assert_eq!(got.len(), 1);
+        assert_eq!((&got[0].1[0].bytes, got[0].1[0].at), (&all[2], ms(10)));
     }
 
     #[test]

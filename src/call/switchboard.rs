@@ -55,6 +55,8 @@ struct Place {
 struct LegMedia {
     /// Where media comes from and goes to, as its descriptions say.
     known: Vec<Endpoint>,
+    /// Places it owns, those for RTCP too.
+    owned: Vec<Endpoint>,
     flows: Vec<FlowKey>,
     ended_at: Option<CaptureTime>,
 }
@@ -65,7 +67,8 @@ pub struct Switchboard {
     places: HashMap<Endpoint, Place>,
     flows: HashMap<FlowKey, LegId>,
     legs: HashMap<LegId, LegMedia>,
-    ended: HashMap<Endpoint, CaptureTime>,
+    /// Flows of calls that have ended; another SSRC on the same ports is another call's.
+    ended: HashMap<FlowKey, CaptureTime>,
     /// Flows that were not remembered because there were too many; their packets are looked up one by one.
     pub overflow: u64,
 }
@@ -106,8 +109,7 @@ impl Switchboard {
             return self.open_or_ended(at, *leg);
         }
         let Some(leg) = self.best(at, flow) else {
-            let ended = self.ended.contains_key(&flow.destination) || self.ended.contains_key(&flow.source);
-            return if ended { Route::Ended } else { Route::Unclaimed };
+            return if self.ended.contains_key(&flow) { Route::Ended } else { Route::Unclaimed };
         };
         let route = self.open_or_ended(at, leg);
         let many = self.legs.get(&leg).is_some_and(|l| l.flows.len() >= FLOWS_PER_LEG);
@@ -120,28 +122,26 @@ impl Switchboard {
     }
 
     /// The leg's dialog has ended: its media counts for [`MEDIA_LINGER`] more.
-    pub fn end(&mut self, leg: LegId, at: CaptureTime) {
+    pub fn end(&mut self, leg: LegId, at: Option<CaptureTime>) {
         if let Some(l) = self.legs.get_mut(&leg) {
-            l.ended_at.get_or_insert(at);
+            l.ended_at = at;
         }
     }
 
     /// Forgets a leg; its addresses are remembered as those of an ended call for a while.
     pub fn remove(&mut self, leg: LegId, at: CaptureTime) {
         let Some(l) = self.legs.remove(&leg) else { return };
-        for f in &l.flows {
-            if self.flows.get(f) == Some(&leg) {
-                self.flows.remove(f);
+        for f in l.flows {
+            if self.flows.get(&f) == Some(&leg) {
+                self.flows.remove(&f);
+                self.leave(f.destination, |p| p.flows.retain(|x| *x != f));
+                if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
+                    self.ended.insert(f, at);
+                }
             }
-            self.leave(f.destination, |p| p.flows.retain(|x| x != f));
         }
-        for a in l.known {
-            for port in [Some(a.port()), a.port().checked_add(1)].into_iter().flatten() {
-                self.leave(a.with_port(port), |p| p.owners.retain(|o| o.leg != leg));
-            }
-            if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
-                self.ended.insert(a, at);
-            }
+        for a in l.owned {
+            self.leave(a, |p| p.owners.retain(|o| o.leg != leg));
         }
     }
 
@@ -161,8 +161,9 @@ impl Switchboard {
         if !p.owners.iter().any(|o| o.leg == owner.leg) {
             p.owners.push(owner);
         }
-        if !owner.rtcp {
-            self.ended.remove(&address);
+        let owned = &mut self.legs.entry(owner.leg).or_default().owned;
+        if !owned.contains(&address) {
+            owned.push(address);
         }
     }
 
@@ -176,7 +177,8 @@ impl Switchboard {
     }
 
     fn open_or_ended(&self, at: CaptureTime, leg: LegId) -> Route {
-        match self.legs.get(&leg).and_then(|l| l.ended_at) {
+        let Some(l) = self.legs.get(&leg) else { return Route::Ended };
+        match l.ended_at {
             Some(t) if at.since(t) > MEDIA_LINGER => Route::Ended,
             _ => Route::Leg(leg),
         }
@@ -302,7 +304,7 @@ mod tests {
         let mut s = Switchboard::default();
         let f = flow("10.0.0.1:4000", "10.0.0.2:5000", 1);
         s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
-        s.end(LegId(1), T0);
+        s.end(LegId(1), Some(T0));
         assert_eq!(s.route(T0 + MEDIA_LINGER, f), Route::Leg(LegId(1)));
         let late = T0 + MEDIA_LINGER * 3;
         assert_eq!(s.route(late, f), Route::Ended);

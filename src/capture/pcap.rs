@@ -40,7 +40,7 @@ impl Header {
         };
         let h = Self { big_endian, nanoseconds, link: 0, last: None };
         // The upper bits hold the length of a frame check sequence.
-        Some(Self { link: h.u32(b, 20)? & 0x0fff_ffff, ..h })
+        Some(Self { link: h.u32(b, 20)? & 0xffff, ..h })
     }
 
     fn u32(self, b: &[u8], at: usize) -> Option<u32> {

@@ -127,23 +127,30 @@ fn segments(delays: &[i64]) -> Vec<usize> {
     bounds
 }
 
-/// The fastest packet of each window of a segment; `None` for a window without packets.
+/// The fastest packet of each window of a segment; `None` for a window without packets. What is earlier than half of
+/// the window by more than a jump is a wild timestamp and does not count.
 fn fastest(packets: &[Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>> {
-    let mut out: Vec<Option<i64>> = Vec::new();
-    let Some(head) = packets.first() else { return out };
+    let mut windows: Vec<Vec<i64>> = Vec::new();
+    let Some(head) = packets.first() else { return Vec::new() };
     for (p, d) in packets.iter().zip(delays) {
         let w = usize::try_from(ns(p.timestamp - head.timestamp, clock) / WINDOW_NS).unwrap_or(0);
         // A day is 5,760 windows; a wild timestamp is not worth more.
         if w < 100_000 {
-            if out.len() <= w {
-                out.resize(w + 1, None);
+            if windows.len() <= w {
+                windows.resize_with(w + 1, Vec::new);
             }
-            if let Some(x) = out.get_mut(w) {
-                *x = Some(x.map_or(*d, |x| x.min(*d)));
+            if let Some(window) = windows.get_mut(w) {
+                window.push(*d);
             }
         }
     }
-    out
+    windows.iter_mut().map(|w| fastest_of(w)).collect()
+}
+
+fn fastest_of(window: &mut [i64]) -> Option<i64> {
+    window.sort_unstable();
+    let usual = *window.get(window.len() / 2)?;
+    window.iter().copied().find(|d| *d >= usual.saturating_sub(JUMP_NS))
 }
 
 /// Follows the drift by one sample a packet.
@@ -252,6 +259,18 @@ mod tests {
             |i| i * 160,
         ));
         assert!(s.windows(2).all(|w| w[1] - w[0] == 160));
+    }
+
+    #[test]
+    fn one_wild_timestamp_of_the_capture_moves_nothing() {
+        for wild in [-3600 * NANOS_PER_SEC, -20 * NANOS_PER_SEC, 3600 * NANOS_PER_SEC] {
+            let s = samples(&stream(
+                400,
+                |i| if i == 150 { i * 20_000_000 + wild } else { i * 20_000_000 },
+                |i| i * 160,
+            ));
+            assert!(s.iter().enumerate().all(|(i, x)| *x == i as i64 * 160), "{wild}");
+        }
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct LegStory {
     pub packets: u64,
     /// RTP packets that the capture cut off.
     pub truncated: u64,
+    /// RTP packets whose dates were far from their neighbours' and are not believed.
+    pub misdated: u64,
     /// RTP packets of streams beyond the limit.
     pub unlisted: u64,
 }
@@ -68,6 +70,9 @@ pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
     Ok(story)
 }
 
+/// Seconds between neighbours that one packet alone does not make.
+const WILD_S: f64 = 10.0;
+
 /// Reads a leg's folder. A torn tail is left out.
 ///
 /// # Errors
@@ -83,9 +88,10 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
     if let Some(mut file) = open(&folder.join(MEDIA))? {
         let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
         while let Some(f) = file.next_frame() {
-            story.count(f.at);
+            story.packets += 1;
             story.listen(f.at, f.bytes, f.place, &mut by_flow);
         }
+        story.mend_dates();
     }
     Ok(story)
 }
@@ -101,6 +107,29 @@ fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
 }
 
 impl LegStory {
+    /// Corrects packets that the capture dated far from both their neighbours: one such date would stretch the
+    /// recording by as much.
+    fn mend_dates(&mut self) {
+        for s in &mut self.streams {
+            for i in 0..s.packets.len() {
+                let at = |i: Option<usize>| i.and_then(|i| s.packets.get(i)).map(|p| p.at);
+                let (before, after) =
+                    (at(i.checked_sub(1)).or(at(Some(i + 2))), at(Some(i + 1)).or(at(i.checked_sub(2))));
+                let (Some(b), Some(a), Some(p)) = (before, after, s.packets.get(i)) else { continue };
+                let far = |x: CaptureTime, y: CaptureTime| x.secs_since(y).abs() > WILD_S;
+                if far(p.at, b) && far(p.at, a) && !far(a, b) {
+                    self.misdated += 1;
+                    if let Some(p) = s.packets.get_mut(i) {
+                        p.at = b;
+                    }
+                }
+            }
+            let times = s.packets.iter().map(|p| p.at);
+            self.first_at = self.first_at.into_iter().chain(times.clone().min()).min();
+            self.last_at = self.last_at.into_iter().chain(times.max()).max();
+        }
+    }
+
     fn count(&mut self, at: CaptureTime) {
         self.packets += 1;
         self.first_at = Some(self.first_at.map_or(at, |t| t.min(at)));
@@ -137,7 +166,7 @@ impl LegStory {
             self.streams.len() - 1
         });
         let Some(s) = self.streams.get_mut(i) else { return };
-        let before = ip.bytes.len() - udp.payload.len() + r.payload_at;
+        let before = ip.bytes.len() - ip.payload.len() + 8 + r.payload_at;
         // RFC 4733 events are four bytes; some phones append more.
         if let (Some(event), ..=8) = (r.payload.first_chunk::<4>(), r.payload.len()) {
             s.events.push((s.packets.len(), *event));

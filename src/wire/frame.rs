@@ -101,6 +101,11 @@ pub(super) fn by_ethertype(mut ethertype: u16, mut b: &[u8]) -> Result<Network<'
                 b = rest(b, 4);
             }
             0x8847 | 0x8848 => return mpls(b),
+            // A length (IEEE 802.3): LLC and SNAP with an EtherType (RFC 1042).
+            0..0x0600 if b.starts_with(&[0xaa, 0xaa, 3, 0, 0, 0]) => {
+                ethertype = be16(b, 6).ok_or(FrameError::Short("SNAP"))?;
+                b = rest(b, 8);
+            }
             // PPPoE session (RFC 2516): six bytes, then PPP.
             0x8864 => return ppp(b.get(6..).ok_or(FrameError::Short("PPPoE"))?),
             _ => return Ok(Network::Other),

@@ -140,7 +140,9 @@ pub fn parse(body: &[u8]) -> Vec<Media> {
             continue;
         };
         if key == "m" {
-            if let Some(m) = media(value).filter(|_| out.len() < MAX_MEDIA) {
+            if out.len() < MAX_MEDIA {
+                // An unreadable line still has its place among the others, and its own attributes.
+                let m = media(value).unwrap_or_default();
                 out.push(Media { direction: session_direction, ..m });
                 ips.push(None);
             }
@@ -242,8 +244,9 @@ mod tests {
 
     #[test]
     fn bad_lines_cost_nothing_else() {
-        let m = parse(b"\xff\xfe=\nm=\nm=audio x RTP/AVP 0\nc=IN IP4 nonsense\nm=audio 4000 RTP/AVP 0 300 z\na=rtpmap:0\na=ptime:x\nc=IN IP4 1.2.3.4\n");
-        assert_eq!(m.len(), 1);
+        let all = parse(b"\xff\xfe=\nm=\nm=audio x RTP/AVP 0\nc=IN IP4 nonsense\nm=audio 4000 RTP/AVP 0 300 z\na=rtpmap:0\na=ptime:x\nc=IN IP4 1.2.3.4\n");
+        let m: Vec<_> = all.iter().filter(|m| m.address.is_some()).collect();
+        assert_eq!((all.len(), m.len()), (3, 1));
         assert_eq!(m[0].address.unwrap().to_string(), "1.2.3.4:4000");
     }
 

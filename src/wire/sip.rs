@@ -343,7 +343,8 @@ const METHODS: [&[u8]; 14] = [
 /// Where the next message begins, behind the first byte.
 fn next_start(b: &[u8]) -> Option<usize> {
     memmem::find_iter(b, b"SIP/2.0").find_map(|at| {
-        let line = b.get(..at)?.iter().rposition(|&c| c == b'\n').map_or(0, |i| i + 1);
+        let near = at.saturating_sub(4096);
+        let line = b.get(near..at)?.iter().rposition(|&c| c == b'\n').map_or(near, |i| near + i + 1);
         if at > 0 && b.get(at + 7) == Some(&b' ') && looks_like(b.get(at..)?) {
             return Some(at); // a status line
         }

@@ -84,7 +84,9 @@ pub fn parse(body: &[u8]) -> Result<Metadata, MetadataError> {
             p.sends.extend(n.children().filter(|c| c.has_tag_name_local("send")).filter_map(text_of));
         }
     }
-    for n in doc.root().descendants().filter(|n| in_extension(*n)) {
+    let extensions =
+        doc.root().descendants().filter(|n| n.has_tag_name_local("extensiondata")).take(MAX_EXTENSIONS);
+    for n in extensions.flat_map(|e| e.children()).flat_map(|c| c.descendants()).filter(Node::is_element) {
         if let Some(t) = text_of(n).filter(|_| n.first_element_child().is_none())
             && out.extensions.len() < MAX_EXTENSIONS
         {
@@ -119,10 +121,6 @@ fn child<'a, 'i>(n: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
 
 fn text_of(n: Node<'_, '_>) -> Option<String> {
     n.text().map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned)
-}
-
-fn in_extension(n: Node<'_, '_>) -> bool {
-    n.is_element() && n.ancestors().skip(1).any(|a| a.has_tag_name_local("extensiondata"))
 }
 
 trait LocalName {

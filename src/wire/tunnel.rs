@@ -25,7 +25,8 @@ pub fn over_udp<'a>(udp: &Udp<'a>) -> Option<Result<Network<'a>, FrameError>> {
     match udp.destination_port {
         // VXLAN (RFC 7348), also on the port Linux first used.
         4789 | 8472 if b.first()? & 0x08 != 0 && b.len() > 8 => Some(ethernet(b.get(8..)?)),
-        // VXLAN-GPE: a next-protocol byte.
+        // VXLAN-GPE: a next-protocol byte when the P bit is set, else plain VXLAN.
+        4790 if b.first()? & 0x0c == 0x08 => Some(ethernet(b.get(8..)?)),
         4790 if b.first()? & 0x0c == 0x0c => Some(match b.get(3)? {
             1 | 2 => Ok(Network::Ip(b.get(8..)?)),
             3 => ethernet(b.get(8..)?),

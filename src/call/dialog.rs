@@ -6,11 +6,10 @@
 
 use super::offer::{Negotiation, Side};
 use super::record::{Cause, Event};
-use crate::limits::EVENTS_PER_CALL;
+use super::session::Pending;
 use crate::time::CaptureTime;
 use crate::wire::bib::Bib;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::sdp::{self, Media};
 use crate::wire::sip::Message;
 use crate::wire::sip_name::NameAddr;
 use crate::wire::{multipart, siprec};
@@ -37,14 +36,6 @@ pub struct Hold {
     pub to: Option<CaptureTime>,
     /// Hold, or pause of a recording session.
     pub cause: Cause,
-}
-
-/// A re-INVITE or UPDATE that has not been answered yet.
-#[derive(Clone, Debug)]
-struct Pending {
-    cseq: u32,
-    side: Side,
-    before: Vec<Media>,
 }
 
 /// State of one dialog.
@@ -84,7 +75,7 @@ pub struct Dialog {
     pub holds: Vec<Hold>,
     /// The timeline.
     pub events: Vec<Event>,
-    pending: Vec<Pending>,
+    pub(super) pending: Vec<Pending>,
     /// To tags of the 2xx to INVITE that no BYE has ended.
     answers: Vec<String>,
 }
@@ -257,98 +248,7 @@ impl Dialog {
         }
         Side::Caller
     }
-
-    fn negotiate(&mut self, heard: &Heard<'_>, side: Side, cseq: u32) -> bool {
-        let m = heard.message;
-        let describes = match m.status() {
-            None => matches!(m.method(), b"INVITE" | b"ACK" | b"UPDATE" | b"PRACK"),
-            Some(code) => code < 300 && matches!(m.method(), b"INVITE" | b"UPDATE" | b"PRACK"),
-        };
-        if !describes || m.body.is_empty() {
-            return false;
-        }
-        let mut new = false;
-        for part in multipart::parts(m) {
-            let untyped = part.content_type.is_empty() && part.body.trim_ascii_start().starts_with(b"v=0");
-            if part.content_type == "application/sdp" || untyped {
-                let media = sdp::parse(part.body);
-                if media.is_empty() {
-                    continue;
-                }
-                if m.status().is_none() && self.answered_at.is_some() && m.method() != b"ACK" {
-                    let before = self.media.current(side).to_vec();
-                    // Heard twice, the second time what held before is no longer current.
-                    if !self.pending.iter().any(|p| p.cseq == cseq && p.side == side) {
-                        self.pending.push(Pending { cseq, side, before });
-                    }
-                    let drop = self.pending.len().saturating_sub(8);
-                    self.pending.drain(..drop);
-                }
-                self.note_codec(heard.at, side, &media);
-                new |= self.media.describe(heard.at, side, media);
-                break; // Oracle sends a stray second description
-            }
-        }
-        self.note_hold(heard.at);
-        new
-    }
-
-    /// The offer of this transaction was refused: what held before holds again (RFC 3261, 14.1).
-    fn reject(&mut self, at: CaptureTime, offerer: Side, cseq: u32, code: u16) {
-        let Some(i) = self.pending.iter().position(|p| p.cseq == cseq && p.side == offerer) else {
-            return;
-        };
-        let p = self.pending.remove(i);
-        self.media.restore(p.side, p.before);
-        self.note(at, "offer-rejected", format!("status {code}: the session goes on as before"));
-        self.note_hold(at);
-    }
-
-    fn note_hold(&mut self, at: CaptureTime) {
-        let recording = self.is_recording_session();
-        let held = self.media.holds(Side::Caller, recording) || self.media.holds(Side::Callee, recording);
-        let (cause, what) = if recording { (Cause::Pause, "pause") } else { (Cause::Hold, "hold") };
-        match (held, self.on_hold()) {
-            (true, false) if self.holds.len() < EVENTS_PER_CALL => {
-                self.holds.push(Hold { from: at, to: None, cause });
-                let by = [Side::Caller, Side::Callee].into_iter().find(|s| self.media.holds(*s, recording));
-                self.note(at, what, by.map_or("", |s| word(s)).to_owned());
-            }
-            (false, true) => {
-                if let Some(h) = self.holds.last_mut() {
-                    h.to = Some(at);
-                }
-                self.note(at, "resume", String::new());
-            }
-            _ => {}
-        }
-    }
-
-    fn note_codec(&mut self, at: CaptureTime, side: Side, media: &[Media]) {
-        let first = |ms: &[Media]| {
-            let m = ms.iter().find(|m| m.kind == "audio")?;
-            m.payloads.iter().find_map(|(_, c)| c.as_ref().filter(|c| c.is_sound()).map(sdp::Codec::label))
-        };
-        if let (Some(was), Some(now)) = (first(self.media.current(side)), first(media))
-            && was != now
-            && self.answered_at.is_some()
-        {
-            self.note(at, "codec-change", format!("{} now prefers {now}, before {was}", word(side)));
-        }
-    }
-
-    fn note(&mut self, at: CaptureTime, what: &str, mut detail: String) {
-        if let Some((end, _)) = detail.char_indices().nth(DETAIL) {
-            detail.truncate(end);
-        }
-        if self.events.len() < EVENTS_PER_CALL {
-            self.events.push(Event { at, what: what.to_owned(), detail });
-        }
-    }
 }
-
-/// Characters of an event's detail that are kept; headers on the wire may have thousands.
-const DETAIL: usize = 300;
 
 /// `caller` or `callee`.
 #[must_use]

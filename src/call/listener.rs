@@ -264,8 +264,10 @@ impl Listener {
             if let Some(inner) = tunnel::over_udp(udp) {
                 return self.network(at, inner, depth + 1, out);
             }
-            if sip::looks_like(udp.payload) {
-                return self.sip(at, source, destination, udp.payload, ip.bytes, out);
+            // Line ends before the first line are ignored (RFC 3261, 7.5).
+            let message = udp.payload.trim_ascii_start();
+            if sip::looks_like(message) {
+                return self.sip(at, source, destination, message, ip.bytes, out);
             }
         }
         let flow = FlowKey { source, destination, ssrc: rtp::peek_ssrc(udp.payload) };

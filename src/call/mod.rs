@@ -9,6 +9,7 @@ pub mod portrait;
 pub mod prebuffer;
 pub mod record;
 pub mod roster;
+pub mod session;
 pub mod sip_stream;
 pub mod switchboard;
 pub mod witness;

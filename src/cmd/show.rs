@@ -55,7 +55,7 @@ fn messages_of(packets: &Path) -> Vec<LadderMessage> {
     while let Some(f) = file.next_frame() {
         let at = f.at;
         with_sip(f.bytes, |source, destination, payload| {
-            let Ok(message) = sip::parse(payload) else { return };
+            let Ok(message) = sip::parse(payload.trim_ascii_start()) else { return };
             out.push(LadderMessage {
                 at,
                 from: source.to_string(),

@@ -138,7 +138,7 @@ impl LegStory {
 
     fn hear(&mut self, at: CaptureTime, bytes: &[u8]) {
         with_sip(bytes, |source, destination, payload| {
-            let Ok(message) = sip::parse(payload) else { return };
+            let Ok(message) = sip::parse(payload.trim_ascii_start()) else { return };
             let heard = Heard { at, source, destination, message: &message };
             self.dialog.get_or_insert_with(|| Dialog::new(&heard)).hear(&heard);
             self.portrait.hear(&heard);

@@ -18,6 +18,10 @@ pub enum LinkType {
     Null,
     /// `LINKTYPE_PPP` (9), and PPP in HDLC-like framing.
     Ppp,
+    /// `LINKTYPE_PPP_ETHER` (51): a PPPoE session.
+    Pppoe,
+    /// `LINKTYPE_C_HDLC` (104).
+    CiscoHdlc,
 }
 
 impl LinkType {
@@ -29,6 +33,8 @@ impl LinkType {
             1 => Self::Ethernet,
             9 | 50 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            51 => Self::Pppoe,
+            104 => Self::CiscoHdlc,
             113 => Self::LinuxSll,
             276 => Self::LinuxSll2,
             _ => return None,
@@ -79,6 +85,11 @@ pub fn decode(link: LinkType, frame: &[u8]) -> Result<Network<'_>, FrameError> {
         }
         // The address family is in the capturing host's byte order and differs by system; the IP version tells.
         LinkType::Null => Ok(Network::Ip(frame.get(4..).ok_or(FrameError::Short("loopback"))?)),
+        LinkType::Pppoe => ppp(frame.get(6..).ok_or(FrameError::Short("PPPoE"))?),
+        LinkType::CiscoHdlc => {
+            let proto = be16(frame, 2).ok_or(FrameError::Short("C-HDLC"))?;
+            by_ethertype(proto, rest(frame, 4))
+        }
         LinkType::Ppp => ppp(if frame.starts_with(&[0xff, 0x03]) { rest(frame, 2) } else { frame }),
     }
 }

@@ -64,7 +64,7 @@ impl Band {
 
     /// LOGSCL, SCALEL (or their twins of the upper band): adapts the step size.
     fn scale(&mut self, weight: i32, most: i32, shift: i32) {
-        self.log_step = ((self.log_step * 127 >> 7) + weight).clamp(0, most);
+        self.log_step = (((self.log_step * 127) >> 7) + weight).clamp(0, most);
         let fraction = ILB[(self.log_step >> 6 & 31) as usize];
         let power = shift - (self.log_step >> 11);
         self.step = if power < 0 { fraction << -power } else { fraction >> power } << 2;
@@ -80,9 +80,9 @@ impl Band {
         self.d.copy_within(0..6, 1);
         self.r.copy_within(0..2, 1);
         self.p.copy_within(0..2, 1);
-        let pole = |i: usize| self.a[i] * saturate(self.r[i] + self.r[i]) >> 15;
+        let pole = |i: usize| (self.a[i] * saturate(self.r[i] + self.r[i])) >> 15;
         let sp = saturate(pole(1) + pole(2));
-        let zero = |i: usize| self.b[i] * saturate(self.d[i] + self.d[i]) >> 15;
+        let zero = |i: usize| (self.b[i] * saturate(self.d[i] + self.d[i])) >> 15;
         self.sz = saturate((1..7).map(zero).sum());
         self.s = saturate(sp + self.sz);
     }
@@ -92,9 +92,9 @@ impl Band {
         let same = |i: usize| (self.p[0] < 0) == (self.p[i] < 0);
         let towards = saturate(self.a[1] << 2);
         let towards = (if same(1) { -towards } else { towards }).min(32_767);
-        let second = (towards >> 7) + if same(2) { 128 } else { -128 } + (self.a[2] * 32_512 >> 15);
+        let second = (towards >> 7) + if same(2) { 128 } else { -128 } + ((self.a[2] * 32_512) >> 15);
         let second = second.clamp(-12_288, 12_288);
-        let first = if same(1) { 192 } else { -192 } + (self.a[1] * 32_640 >> 15);
+        let first = if same(1) { 192 } else { -192 } + ((self.a[1] * 32_640) >> 15);
         let most = saturate(15_360 - second);
         (self.a[1], self.a[2]) = (first.clamp(-most, most), second);
     }
@@ -104,7 +104,7 @@ impl Band {
         let gain = if self.d[0] == 0 { 0 } else { 128 };
         for i in 1..7 {
             let towards = if (self.d[i] < 0) == (self.d[0] < 0) { gain } else { -gain };
-            self.b[i] = saturate(towards + (self.b[i] * 32_640 >> 15));
+            self.b[i] = saturate(towards + ((self.b[i] * 32_640) >> 15));
         }
     }
 }
@@ -124,12 +124,12 @@ impl G722 {
     /// Two samples from one byte: six bits of the lower band, two of the upper.
     fn byte(&mut self, code: u8) -> [i16; 2] {
         let (low_code, high_code) = (usize::from(code & 0x3f), usize::from(code >> 6));
-        let low = (self.low.s + (self.low.step * QM6[low_code] >> 15)).clamp(-16_384, 16_383);
-        let d = self.low.step * QM4[low_code >> 2] >> 15;
+        let low = (self.low.s + ((self.low.step * QM6[low_code]) >> 15)).clamp(-16_384, 16_383);
+        let d = (self.low.step * QM4[low_code >> 2]) >> 15;
         self.low.scale(WL[RL42[low_code >> 2]], 18_432, 8);
         self.low.predict(d);
 
-        let d = self.high.step * QM2[high_code] >> 15;
+        let d = (self.high.step * QM2[high_code]) >> 15;
         let high = (self.high.s + d).clamp(-16_384, 16_383);
         self.high.scale(WH[RH2[high_code]], 22_528, 10);
         self.high.predict(d);

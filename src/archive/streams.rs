@@ -61,6 +61,8 @@ pub struct StreamStory {
     pub restarts: u64,
     /// Packets that were left out as not of this stream.
     pub strays: u64,
+    /// It is another stream of the call heard at another place, and not in the sound again.
+    pub copy: bool,
 }
 
 /// All streams of a leg that deserve to be reported.
@@ -143,9 +145,12 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let sound: Vec<Ordered> =
         order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).copied().collect();
     let voices = can.into_iter().map(|(pt, codec, rate)| {
-        let places = clock::place(&sound, codecs.clock(), rate);
+        // A stretch in a codec of another clock is placed by itself: its timestamps count otherwise.
+        let clock = |o: &Ordered| codecs.get(o.packet.payload_type).map_or(codecs.clock(), |c| c.clock);
+        let alike: Vec<Ordered> = sound.iter().filter(|o| clock(o) == codec.clock).copied().collect();
+        let places = clock::place(&alike, codec.clock, rate);
         let packets =
-            sound.iter().copied().zip(places).filter(|(o, _)| o.packet.payload_type == pt).collect();
+            alike.iter().copied().zip(places).filter(|(o, _)| o.packet.payload_type == pt).collect();
         Voice { codec, rate, packets }
     });
     let heard: Vec<Packet> =
@@ -164,6 +169,7 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
         ssrc: raw.flow.ssrc,
         restarts: order.restarts,
         strays: order.strays,
+        copy: false,
     })
 }
 

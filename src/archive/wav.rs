@@ -87,7 +87,7 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
     let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
     let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
     let mut payloads = SpoolPayloads {
-        files: legs.iter().map(|l| File::open(l.folder.join(MEDIA)).ok()).collect(),
+        files: legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?,
         buffer: Vec::new(),
         at: (usize::MAX, 0),
     };
@@ -99,6 +99,14 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
     let samples = mix::render(tracks, usize::from(channels), sample_rate, least, &mut payloads, &mut put)?;
     wav.finalize().map_err(of_hound)?;
     Ok(Some(Written { channels, sample_rate, samples, cut }))
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(f) => Ok(Some(f)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The tracks of a call, and whether some of it lies beyond `most` samples.

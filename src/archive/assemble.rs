@@ -291,11 +291,8 @@ fn events(
         for codec in &s.undecoded {
             note(s.row.started_at, "not-decoded", format!("{name}: {codec}; the packets are kept"));
         }
-        let mut turns: Vec<_> = s
-            .voices
-            .iter()
-            .filter_map(|v| v.packets.first().map(|p| (p.0.packet.at, v.codec.label())))
-            .collect();
+        let mut turns: Vec<_> =
+            s.voices.iter().filter_map(|v| Some((v.begins_at?, v.codec.label()))).collect();
         turns.sort();
         for (was, now) in turns.iter().zip(turns.iter().skip(1)) {
             note(now.0, "codec-change", format!("{name}: {} after {}", now.1, was.1));

@@ -120,10 +120,10 @@ fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
             };
             let limit = i64::try_from(most * u64::from(v.rate) / u64::from(rate)).unwrap_or(i64::MAX)
                 - i64::from(v.rate);
-            let all = v.packets.iter().map(|(o, place)| Cue {
-                start: place.sample(call.origin, v.rate),
-                place: (s.leg as u64) << OFFSET_BITS | o.packet.place,
-                length: o.packet.length,
+            let all = v.packets.iter().map(|p| Cue {
+                start: p.spot.sample(call.origin, v.rate),
+                place: (s.leg as u64) << OFFSET_BITS | p.place,
+                length: p.length,
             });
             let mut cues: Vec<Cue> = all.collect();
             let before = cues.len();

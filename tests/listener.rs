@@ -1,6 +1,8 @@
 //! What belongs to which call, told from frames: forks, retried INVITEs, reused Call-IDs, clock steps, and what
 //! happens to media before, after and without signalling. Each was once a call lost or cut short.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
+
 use earwitness::call::listener::{Listener, Output, Over, Patience, Track};
 use earwitness::call::record::Carried;
 use earwitness::call::switchboard::LegId;

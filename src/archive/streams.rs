@@ -84,7 +84,7 @@ pub fn of_leg(kind: Kind, index: usize, leg: &LegStory) -> impl Iterator<Item = 
 }
 
 /// Typical ticks from one packet of sound to the next: the median of steps without loss.
-fn step(packets: &[Ordered]) -> Option<i64> {
+fn step(packets: &[&Ordered]) -> Option<i64> {
     let mut steps: Vec<i64> = packets
         .iter()
         .zip(packets.iter().skip(1))
@@ -155,15 +155,15 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     }
     let encrypted = media.encrypted(told);
     let (can, undecoded) = codecs.decodable(encrypted);
-    let sound: Vec<Ordered> =
-        order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).copied().collect();
+    let sound: Vec<&Ordered> =
+        order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).collect();
     let voices = can.into_iter().map(|(pt, codec, rate)| {
         // A stretch in a codec of another clock is placed by itself: its timestamps count otherwise.
         let clock = |o: &Ordered| codecs.get(o.packet.payload_type).map_or(codecs.clock(), |c| c.clock);
-        let alike: Vec<Ordered> = sound.iter().filter(|o| clock(o) == codec.clock).copied().collect();
+        let alike: Vec<&Ordered> = sound.iter().filter(|o| clock(o) == codec.clock).copied().collect();
         let places = clock::place(&alike, codec.clock, rate);
         let mine = || alike.iter().zip(&places).filter(|(o, _)| o.packet.payload_type == pt);
-        let said = |(o, spot): (&Ordered, &Place)| Said {
+        let said = |(o, spot): (&&Ordered, &Place)| Said {
             place: o.packet.place,
             spot: *spot,
             length: o.packet.length,
@@ -221,9 +221,12 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> 
 
 /// Where packets are missing: as long as the timestamps say, but no longer than the packets would have been, for
 /// silence may have been suppressed as well.
-fn holes(all: &[Ordered], sound: &[Ordered], clock: u32) -> Vec<Hole> {
+fn holes(all: &[Ordered], sound: &[&Ordered], clock: u32) -> Vec<Hole> {
     let usual = step(sound).unwrap_or(i64::from(clock) / 50);
-    let places = clock::place(all, clock, clock);
+    if all.iter().all(|p| p.missing == 0) {
+        return Vec::new();
+    }
+    let places = clock::place(&all.iter().collect::<Vec<_>>(), clock, clock);
     let ticks = |n: i64| n as f64 / f64::from(clock);
     let mut out = Vec::new();
     for ((p, place), before) in all.iter().zip(&places).skip(1).zip(all) {

@@ -42,7 +42,7 @@ impl Place {
 /// Places the sound packets of a stream, given in order of sequence. `clock` is the RTP clock and `rate` the rate
 /// of the decoded samples, both in Hz.
 #[must_use]
-pub fn place(packets: &[Ordered], clock: u32, rate: u32) -> Vec<Place> {
+pub fn place(packets: &[&Ordered], clock: u32, rate: u32) -> Vec<Place> {
     let (clock, rate) = (i64::from(clock.max(1)), i64::from(rate.max(1)));
     let Some(first) = packets.first() else {
         return Vec::new();
@@ -129,7 +129,7 @@ fn segments(delays: &[i64]) -> Vec<usize> {
 
 /// The fastest packet of each window of a segment; `None` for a window without packets. What is earlier than half of
 /// the window by more than a jump is a wild timestamp and does not count.
-fn fastest(packets: &[Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>> {
+fn fastest(packets: &[&Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>> {
     let mut windows: Vec<Vec<i64>> = Vec::new();
     let Some(head) = packets.first() else { return Vec::new() };
     for (p, d) in packets.iter().zip(delays) {
@@ -205,7 +205,10 @@ mod tests {
     }
 
     fn samples(p: &[Ordered]) -> Vec<i64> {
-        place(p, 8000, 8000).iter().map(|x| x.sample(CaptureTime(0), 8000)).collect()
+        place(&p.iter().collect::<Vec<_>>(), 8000, 8000)
+            .iter()
+            .map(|x| x.sample(CaptureTime(0), 8000))
+            .collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It is told what the tap sees of each primary and weighs it. No single sign is enough that a healthy recorder also
 //! gives: a hang-up is followed by ICMP too, a connection is closed at times, a message is lost. Each sign has a
-//! weight; together they must reach 1 within 30 s, and any message from the primary wipes the slate.
+//! weight; together they must reach 1 within a minute, and any message from the primary wipes the slate.
 //!
 //! | sign, with calls up | weight |
 //! |---|---|

@@ -312,7 +312,16 @@ pub fn frame(b: &[u8]) -> Framing {
     let Some(behind) = rest.get(length..) else {
         return Framing::More;
     };
-    if behind.is_empty() || behind.starts_with(b"\r") || behind.starts_with(b"\n") || looks_like(behind) {
+    // The front of a first line, as a segment ends inside it, says nothing against the length.
+    let front = line_end(behind).is_none()
+        && behind.len() < 4096
+        && behind.first().is_some_and(u8::is_ascii_uppercase);
+    if behind.is_empty()
+        || behind.starts_with(b"\r")
+        || behind.starts_with(b"\n")
+        || front
+        || looks_like(behind)
+    {
         return Framing::Message(head + length);
     }
     // The length is wrong, or the stream has a hole that nobody told of: end where the next message begins.
@@ -413,6 +422,19 @@ mod tests {
         let wrong =
             [&b"BYE sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 BYE\r\nl: 50\r\n\r\nab\r\n"[..], INVITE].concat();
         assert_eq!(frame(&wrong), Framing::Message(wrong.len() - INVITE.len()));
+    }
+
+    #[test]
+    fn a_segment_that_ends_in_the_next_first_line_does_not_cut_the_body() {
+        let fragment = "SIP/2.0 100 Trying\r\nand\r\nSIP/2.0 200 OK\r\n";
+        let notify = format!(
+            "NOTIFY sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 NOTIFY\r\nl: {}\r\n\r\n{fragment}",
+            fragment.len()
+        );
+        for more in ["", "N", "NOTIFY sip:a@h S", "NOTIFY sip:a SIP/2.0\r\n"] {
+            let b = [notify.as_bytes(), more.as_bytes()].concat();
+            assert_eq!(frame(&b), Framing::Message(notify.len()), "{more}");
+        }
     }
 
     proptest! {

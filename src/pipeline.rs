@@ -12,6 +12,7 @@ mod stages;
 
 use crate::archive::finish::{Archive, FinishError, Job};
 use crate::call::listener::{Listener, Patience};
+use crate::capture::file::OpenError;
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError, Reader};
 use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, LEDGER_QUEUED};
@@ -78,6 +79,8 @@ struct Shared {
     /// Told when [`Shared::under_way`] has shrunk, or something has failed.
     settled: Condvar,
     found: Mutex<Vec<Found>>,
+    /// Calls whose spool cannot be read; it stays for a person to look at, and the others go on.
+    left: Mutex<Vec<String>>,
 }
 
 fn locked<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -88,6 +91,10 @@ impl Shared {
     fn fail(&self, e: impl Into<PipelineError>) {
         locked(&self.error).get_or_insert(e.into());
         self.settled.notify_all();
+    }
+
+    fn leave(&self, why: &OpenError) {
+        locked(&self.left).push(format!("a call stays in the spool: {why}"));
     }
 
     fn failed(&self) -> bool {
@@ -103,7 +110,7 @@ pub struct Pipeline {
     threads: Vec<JoinHandle<()>>,
     frames: u64,
     /// What of a killed run's spool could not be read; it stays where it is.
-    pub unreadable: Vec<String>,
+    unreadable: Vec<String>,
 }
 
 impl Pipeline {
@@ -186,11 +193,12 @@ impl Pipeline {
         &self.listener
     }
 
-    /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start.
+    /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start, with what
+    /// could not be sealed.
     ///
     /// # Errors
     /// The first error of any stage.
-    pub fn finish(mut self) -> Result<Vec<Found>, PipelineError> {
+    pub fn finish(mut self) -> Result<(Vec<Found>, Vec<String>), PipelineError> {
         if !self.shared.failed() {
             self.listener.close(&mut self.router);
         }
@@ -208,7 +216,9 @@ impl Pipeline {
         found.sort();
         let mut seen = HashSet::new();
         found.retain(|f| seen.insert(f.id.clone()));
-        Ok(found)
+        let mut left = self.unreadable;
+        left.append(&mut locked(&self.shared.left));
+        Ok((found, left))
     }
 }
 

@@ -87,5 +87,5 @@ fn replay_here(data: &Path, capture: &[u8]) -> Vec<String> {
     let mut pipeline = Pipeline::start(data, &Config { workers: 1, ..Config::default() }).unwrap();
     let mut merged = Merged::new(vec![CaptureFile::open(&at).unwrap()]);
     while merged.next(|at, link, bytes| assert!(pipeline.frame(at, link, bytes))) {}
-    pipeline.finish().unwrap().into_iter().map(|f| f.id).collect()
+    pipeline.finish().unwrap().0.into_iter().map(|f| f.id).collect()
 }

@@ -1,14 +1,15 @@
 //! From the stories of legs and streams to the record of the call. No files are touched here.
 
 use super::parties::{self, Cast, MIXED};
-use super::streams::{self, StreamStory};
-use crate::call::dialog::Dialog;
+use super::streams::{self, Hole, StreamStory};
+use crate::call::dialog::{Dialog, Hold};
 use crate::call::identity;
 use crate::call::listener::Over;
 use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kind, State};
 use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A call without its files, and what its sound is made of.
@@ -63,12 +64,13 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
             return None;
         }
     }
+    silence_copies(&mut found);
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
     close(&mut record, legs, &dialogs, over);
     let origin = origin(&record, &found);
-    record.gaps = gaps(&dialogs, &found, origin);
+    record.gaps = gaps(&dialogs, &found, origin, record.ended_at);
     record.dtmf = dtmf(&found, origin);
     record.events = events(&dialogs, &found, legs, unreported + unlisted, &record);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
@@ -83,6 +85,18 @@ fn name_by_direction(found: &mut [StreamStory]) {
     for s in found {
         let word = if s.row.source == first { "caller" } else { "callee" };
         s.row.party = Some(word.to_owned());
+    }
+}
+
+/// The same stream heard on both sides of a media relay is heard once in the sound: what a party says must not be
+/// added to itself.
+fn silence_copies(found: &mut [StreamStory]) {
+    let mut heard = BTreeSet::new();
+    for s in found.iter_mut().filter(|s| s.is_audible()) {
+        if !heard.insert((s.row.party.clone(), s.ssrc, s.begins)) {
+            s.voices.clear();
+            s.copy = true;
+        }
     }
 }
 
@@ -199,28 +213,52 @@ fn round3(x: f64) -> f64 {
     (x * 1e3).round() / 1e3
 }
 
-fn gaps(dialogs: &[&Dialog], found: &[StreamStory], origin: CaptureTime) -> Vec<Gap> {
-    let mut out = Vec::new();
-    for s in found {
-        let gap = |at, length_s: f64, cause| Gap {
-            party: s.row.party.clone(),
-            start_s: seconds(at, origin).max(0.0),
-            length_s: round3(length_s),
-            cause,
-        };
-        out.extend(s.holes.iter().map(|h| gap(h.at, h.length_s, Cause::Network)));
-        for h in dialogs.iter().flat_map(|d| &d.holds) {
-            for (a, b) in s.sound_at.iter().zip(s.sound_at.iter().skip(1)) {
-                // The last packet before the silence still sounds.
-                let silent = b.secs_since(*a) - s.packet_s;
-                if silent > HOLD_SILENCE_S && *b > h.from && h.to.is_none_or(|to| *a < to) {
-                    out.push(gap(*a + Duration::from_secs_f64(s.packet_s.max(0.0)), silent, h.cause));
-                }
+fn gaps(
+    dialogs: &[&Dialog],
+    found: &[StreamStory],
+    origin: CaptureTime,
+    ended: Option<CaptureTime>,
+) -> Vec<Gap> {
+    let gap = |party: &Option<String>, at, length_s: f64, cause| Gap {
+        party: party.clone(),
+        start_s: seconds(at, origin).max(0.0),
+        length_s: round3(length_s),
+        cause,
+    };
+    let lost = |s: &StreamStory| {
+        let of = |h: &Hole| gap(&s.row.party, h.at, h.length_s, Cause::Network);
+        s.holes.iter().map(of).collect::<Vec<_>>()
+    };
+    let mut out: Vec<Gap> = found.iter().flat_map(lost).collect();
+    let holds: Vec<&Hold> = dialogs.iter().flat_map(|d| &d.holds).collect();
+    if !holds.is_empty() {
+        let parties: BTreeSet<&Option<String>> = found.iter().map(|s| &s.row.party).collect();
+        for party in parties {
+            for (from, to) in silences(found, party, ended) {
+                let held = holds.iter().find(|h| to > h.from && h.to.is_none_or(|end| from < end));
+                out.extend(held.map(|h| gap(party, from, to.secs_since(from), h.cause)));
             }
         }
     }
     out.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     out
+}
+
+/// Where a party is not heard for more than [`HOLD_SILENCE_S`], from its first packet of sound to the end of the call.
+fn silences(
+    found: &[StreamStory],
+    party: &Option<String>,
+    ended: Option<CaptureTime>,
+) -> Vec<(CaptureTime, CaptureTime)> {
+    let streams = || found.iter().filter(|s| s.row.party == *party);
+    let mut at: Vec<CaptureTime> = streams().flat_map(|s| s.sound_at.iter().copied()).collect();
+    at.sort_unstable();
+    at.extend(ended.filter(|e| at.last().is_some_and(|l| l < e)));
+    // The last packet before a silence still sounds.
+    let packet = streams().map(|s| s.packet_s).fold(0.0, f64::max);
+    let after = |t: CaptureTime| t + Duration::from_secs_f64(packet);
+    let pairs = at.iter().zip(at.iter().skip(1)).map(|(a, b)| (after(*a), *b));
+    pairs.filter(|(a, b)| b.secs_since(*a) > HOLD_SILENCE_S).collect()
 }
 
 fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
@@ -253,14 +291,15 @@ fn events(
         for codec in &s.undecoded {
             note(s.row.started_at, "not-decoded", format!("{name}: {codec}; the packets are kept"));
         }
-        let mut turns: Vec<_> = s
-            .voices
-            .iter()
-            .filter_map(|v| v.packets.first().map(|p| (p.0.packet.at, v.codec.label())))
-            .collect();
+        let mut turns: Vec<_> =
+            s.voices.iter().filter_map(|v| Some((v.begins_at?, v.codec.label()))).collect();
         turns.sort();
         for (was, now) in turns.iter().zip(turns.iter().skip(1)) {
             note(now.0, "codec-change", format!("{name}: {} after {}", now.1, was.1));
+        }
+        if s.copy {
+            let detail = format!("{name}: also heard to {}, and in the audio once", s.row.destination);
+            note(s.row.started_at, "same-media", detail);
         }
         if s.restarts > 0 {
             note(

@@ -11,25 +11,33 @@ use std::path::Path;
 /// Writes the packets of these legs to `path`; gives their number.
 ///
 /// # Errors
-/// When the spool cannot be read or the file not be written.
+/// When the spool cannot be read to its end or the file not be written.
 pub fn write(legs: &[LegStory], path: &Path) -> io::Result<u64> {
-    let spooled = legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]);
-    let files: Vec<CaptureFile> = spooled.filter_map(|p| CaptureFile::open(&p).ok()).collect();
+    let mut files = Vec::new();
+    for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
+        match CaptureFile::open(&file) {
+            Ok(f) => files.push(f),
+            Err(e) if e.is_nothing() => {}
+            Err(e) => return Err(io::Error::other(e.to_string())),
+        }
+    }
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, File::create(path)?);
     out.write_all(&FILE_HEADER)?;
     let mut n = 0;
-    let mut failed = None;
-    while merged.next(|at, _, bytes| {
-        n += 1;
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let wrote = out.write_all(&record_header(at, length)).and_then(|()| out.write_all(bytes));
-        failed = wrote.err();
-    }) {
-        if let Some(e) = failed {
-            return Err(e);
-        }
-    }
+    let mut wrote = Ok(());
+    while wrote.is_ok()
+        && merged.next(|at, _, bytes| {
+            n += 1;
+            let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            wrote = out.write_all(&record_header(at, length)).and_then(|()| out.write_all(bytes));
+        })
+    {}
+    wrote?;
     out.flush()?;
-    Ok(n)
+    // The story of the call was read from the same files: fewer packets now mean that a disk fails.
+    match legs.iter().map(|l| l.packets).sum::<u64>() {
+        all if all == n => Ok(n),
+        all => Err(io::Error::other(format!("only {n} of {all} packets of the spool can be read again"))),
+    }
 }

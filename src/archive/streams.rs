@@ -21,8 +21,21 @@ pub struct Voice {
     pub codec: Codec,
     /// Samples a second of the decoded sound.
     pub rate: u32,
-    /// Its packets in order, with where they belong.
-    pub packets: Vec<(Ordered, Place)>,
+    /// When its first packet came.
+    pub begins_at: Option<CaptureTime>,
+    /// Its packets in order.
+    pub packets: Vec<Said>,
+}
+
+/// A packet of sound: where its payload is, and where it belongs. Kept small, for long calls have millions.
+#[derive(Clone, Copy, Debug)]
+pub struct Said {
+    /// Offset of the payload in the leg's media file.
+    pub place: u64,
+    /// Where the sound begins.
+    pub spot: Place,
+    /// Length of the payload, bytes.
+    pub length: u16,
 }
 
 /// A stretch of packets that never came.
@@ -61,6 +74,8 @@ pub struct StreamStory {
     pub restarts: u64,
     /// Packets that were left out as not of this stream.
     pub strays: u64,
+    /// It is another stream of the call heard at another place, and not in the sound again.
+    pub copy: bool,
 }
 
 /// All streams of a leg that deserve to be reported.
@@ -143,10 +158,22 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let sound: Vec<Ordered> =
         order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).copied().collect();
     let voices = can.into_iter().map(|(pt, codec, rate)| {
-        let places = clock::place(&sound, codecs.clock(), rate);
-        let packets =
-            sound.iter().copied().zip(places).filter(|(o, _)| o.packet.payload_type == pt).collect();
-        Voice { codec, rate, packets }
+        // A stretch in a codec of another clock is placed by itself: its timestamps count otherwise.
+        let clock = |o: &Ordered| codecs.get(o.packet.payload_type).map_or(codecs.clock(), |c| c.clock);
+        let alike: Vec<Ordered> = sound.iter().filter(|o| clock(o) == codec.clock).copied().collect();
+        let places = clock::place(&alike, codec.clock, rate);
+        let mine = || alike.iter().zip(&places).filter(|(o, _)| o.packet.payload_type == pt);
+        let said = |(o, spot): (&Ordered, &Place)| Said {
+            place: o.packet.place,
+            spot: *spot,
+            length: o.packet.length,
+        };
+        Voice {
+            begins_at: mine().next().map(|(o, _)| o.packet.at),
+            packets: mine().map(said).collect(),
+            codec,
+            rate,
+        }
     });
     let heard: Vec<Packet> =
         raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
@@ -164,6 +191,7 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
         ssrc: raw.flow.ssrc,
         restarts: order.restarts,
         strays: order.strays,
+        copy: false,
     })
 }
 
@@ -227,6 +255,6 @@ impl StreamStory {
     /// When its sound begins.
     #[must_use]
     pub fn sound_begins(&self) -> Option<CaptureTime> {
-        self.voices.iter().filter_map(|v| v.packets.first()).map(|(_, p)| p.segment_at).min()
+        self.voices.iter().filter_map(|v| v.packets.first()).map(|p| p.spot.segment_at).min()
     }
 }

@@ -87,7 +87,7 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
     let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
     let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
     let mut payloads = SpoolPayloads {
-        files: legs.iter().map(|l| File::open(l.folder.join(MEDIA)).ok()).collect(),
+        files: legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?,
         buffer: Vec::new(),
         at: (usize::MAX, 0),
     };
@@ -101,6 +101,14 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
     Ok(Some(Written { channels, sample_rate, samples, cut }))
 }
 
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(f) => Ok(Some(f)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// The tracks of a call, and whether some of it lies beyond `most` samples.
 fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
     let mut out = Vec::new();
@@ -112,10 +120,10 @@ fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
             };
             let limit = i64::try_from(most * u64::from(v.rate) / u64::from(rate)).unwrap_or(i64::MAX)
                 - i64::from(v.rate);
-            let all = v.packets.iter().map(|(o, place)| Cue {
-                start: place.sample(call.origin, v.rate),
-                place: (s.leg as u64) << OFFSET_BITS | o.packet.place,
-                length: o.packet.length,
+            let all = v.packets.iter().map(|p| Cue {
+                start: p.spot.sample(call.origin, v.rate),
+                place: (s.leg as u64) << OFFSET_BITS | p.place,
+                length: p.length,
             });
             let mut cues: Vec<Cue> = all.collect();
             let before = cues.len();

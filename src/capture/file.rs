@@ -61,6 +61,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Is there nothing to read, as when a recorder was killed before its first write?
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        match self {
+            Self::Io { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            Self::Empty { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// A part of a capture that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {

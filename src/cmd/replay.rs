@@ -39,7 +39,6 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = Config::load(args.config.as_deref())?;
     // The data folder first: after a replay it is one, whatever became of the files.
     let mut pipeline = Pipeline::start(&args.data.data, &config)?;
-    pipeline.unreadable.iter().for_each(|e| complain(&format!("left in the spool: {e}")));
     let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);
@@ -66,8 +65,9 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let truncated = pipeline.listener().counters().truncated > 0;
     let remarks = pipeline.listener().remarks();
     bar.set_message("finishing");
-    let found = pipeline.finish()?;
+    let (found, left) = pipeline.finish()?;
     bar.finish_and_clear();
+    left.iter().for_each(|e| complain(e));
     let troubles = merged.troubles();
     for (path, t) in &troubles {
         complain(&format!("{}: at byte {}: {}", path.display(), t.position, t.what));
@@ -77,7 +77,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     remarks.iter().for_each(|r| complain(r));
     print(args, out, &found)?;
-    let partial = unreadable || truncated || !troubles.is_empty() || merged.unknown_link() > 0;
+    let partial =
+        unreadable || !left.is_empty() || truncated || !troubles.is_empty() || merged.unknown_link() > 0;
     Ok(if partial { Exit::Partial } else { Exit::Done })
 }
 

@@ -1,7 +1,6 @@
 //! The order of a stream: wraps, copies, late packets, losses, restarts (RFC 3550, A.1).
 
 use crate::time::CaptureTime;
-use hashbrown::HashMap;
 
 /// What is kept of an RTP packet while its stream is put in order. 32 bytes: an hour of 20 ms packets is 6 MB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,24 +61,24 @@ const MIN_STEP: i32 = -1000;
 #[must_use]
 pub fn order(packets: &[Packet], clock: u32) -> Sequence {
     let mut out = Sequence::default();
-    let mut seen: HashMap<i64, u32> = HashMap::with_capacity(packets.len());
+    let mut seen = Recent::new();
     let mut top: Option<(i64, Packet)> = None;
     let mut starts = vec![];
     for (i, p) in packets.iter().enumerate() {
         let Some((high, last)) = top else {
             top = Some((0, *p));
-            seen.insert(0, p.timestamp);
+            seen.note(0, p.timestamp);
             starts.push(0);
             out.packets.push(place(*p, 0));
             continue;
         };
         let step = i32::from(p.sequence.wrapping_sub(last.sequence) as i16);
         let number = high + i64::from(step);
-        let copy = seen.get(&number).copied();
+        let copy = seen.timestamp(number);
         if step <= 0 && copy == Some(p.timestamp) {
             out.duplicates += 1;
         } else if continues(step, copy.is_some(), p, &last, clock) {
-            seen.insert(number, p.timestamp);
+            seen.note(number, p.timestamp);
             out.packets.push(place(*p, number));
             if step > 0 {
                 top = Some((number, *p));
@@ -90,8 +89,8 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
             out.strays += 1;
         } else {
             out.restarts += 1;
-            seen.clear();
-            seen.insert(high + 1, p.timestamp);
+            seen = Recent::new();
+            seen.note(high + 1, p.timestamp);
             starts.push(high + 1);
             out.packets.push(place(*p, high + 1));
             top = Some((high + 1, *p));
@@ -100,6 +99,31 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
     out.packets.sort_by_key(|p| p.sequence);
     unwrap(&mut out, &starts);
     out
+}
+
+/// The timestamps of the last numbers: what is further back is not looked at (see [`MIN_STEP`]).
+struct Recent(Vec<(i64, u32)>);
+
+impl Recent {
+    const SIZE: i64 = 2048;
+
+    fn new() -> Self {
+        Self(vec![(i64::MIN, 0); Self::SIZE as usize])
+    }
+
+    fn slot(number: i64) -> usize {
+        number.rem_euclid(Self::SIZE) as usize
+    }
+
+    fn note(&mut self, number: i64, timestamp: u32) {
+        if let Some(s) = self.0.get_mut(Self::slot(number)) {
+            *s = (number, timestamp);
+        }
+    }
+
+    fn timestamp(&self, number: i64) -> Option<u32> {
+        self.0.get(Self::slot(number)).filter(|s| s.0 == number).map(|s| s.1)
+    }
 }
 
 fn place(packet: Packet, sequence: i64) -> Ordered {

@@ -2,7 +2,7 @@
 
 use super::router::{Batch, Entry};
 use super::{Found, PipelineError, Shared, locked};
-use crate::archive::finish::{Archive, Job, Outcome};
+use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::seal::Sealed;
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::call::listener::Over;
@@ -27,7 +27,14 @@ pub(super) fn seal_leftover(
 ) -> Result<(), PipelineError> {
     for folders in &left.calls {
         let job = Job { folders: folders.clone(), over: Over::CaptureEnded, carried: None };
-        let outcome = by.archive.finish(&job, &|id, new| by.claim(id, new))?;
+        let outcome = match by.archive.finish(&job, &|id, new| by.claim(id, new)) {
+            Ok(o) => o,
+            Err(FinishError::Spool(e)) => {
+                by.shared.leave(&e);
+                continue;
+            }
+            Err(e) => return Err(e.into()),
+        };
         write_down(ledger, &[Ended { outcome, folders: job.folders }], &by.shared, data)?;
     }
     // They are not what this run was asked for.
@@ -115,6 +122,7 @@ impl Finisher {
             let claim = |id: &str, new: &Extent| self.claim(id, new);
             match self.archive.finish(&job, &claim) {
                 Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
+                Err(FinishError::Spool(e)) => self.shared.leave(&e),
                 Err(e) => self.shared.fail(e),
             }
         }

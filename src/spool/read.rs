@@ -1,6 +1,6 @@
 //! Reads a leg's spool back: the one way from packets to a recording, after a call, a crash or a merge.
 
-use super::format::{MEDIA, SIGNALLING};
+use super::format::{FILE_HEADER, MEDIA, SIGNALLING};
 use crate::call::dialog::{Dialog, Heard};
 use crate::call::portrait::Portrait;
 use crate::call::switchboard::FlowKey;
@@ -12,6 +12,8 @@ use crate::wire::endpoint::Endpoint;
 use crate::wire::ip::{self, protocol};
 use crate::wire::{rtp, sip, transport};
 use hashbrown::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// An RTP stream as it lies in the spool.
@@ -99,11 +101,16 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
 fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
     match CaptureFile::open(path) {
         Ok(f) => Ok(Some(f)),
-        Err(OpenError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        // A crash before the first write.
-        Err(OpenError::Empty { .. }) => Ok(None),
+        Err(e) if e.is_nothing() || is_torn(path) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Has a loss of power left a file that is shorter than its header, or whose first block was never written?
+fn is_torn(path: &Path) -> bool {
+    let mut head = [0; FILE_HEADER.len()];
+    let read = File::open(path).and_then(|mut f| f.read(&mut head));
+    read.is_ok_and(|n| n < head.len() || head == [0; FILE_HEADER.len()])
 }
 
 impl LegStory {

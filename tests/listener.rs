@@ -1,0 +1,238 @@
+//! What belongs to which call, told from frames: forks, retried INVITEs, reused Call-IDs, clock steps, and what
+//! happens to media before, after and without signalling. Each was once a call lost or cut short.
+
+use earwitness::call::listener::{Listener, Output, Over, Patience, Track};
+use earwitness::call::record::Carried;
+use earwitness::call::switchboard::LegId;
+use earwitness::time::CaptureTime;
+use earwitness::wire::frame::LinkType;
+use earwitness::wire::{ip, transport};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Counts what each leg got.
+#[derive(Default)]
+struct Tape {
+    legs: BTreeMap<LegId, (u64, u64)>,
+    calls: Vec<(Vec<LegId>, Over)>,
+}
+
+impl Output for Tape {
+    fn open(&mut self, _: u64, leg: LegId, _: &str) {
+        assert!(self.legs.insert(leg, (0, 0)).is_none());
+    }
+    fn packet(&mut self, _: u64, leg: LegId, track: Track, _: CaptureTime, _: &[u8]) {
+        let counts = self.legs.get_mut(&leg).expect("a packet of a leg that is not open");
+        match track {
+            Track::Signalling => counts.0 += 1,
+            Track::Media => counts.1 += 1,
+        }
+    }
+    fn finish(&mut self, _: u64, legs: &[LegId], over: Over, _: Option<Carried>) {
+        self.calls.push((legs.to_vec(), over));
+    }
+}
+
+struct Scene {
+    listener: Listener,
+    tape: Tape,
+    shift_ms: i64,
+}
+
+const CALLER: &str = "10.0.0.1";
+const CALLEE: &str = "10.0.0.2";
+
+impl Scene {
+    fn new() -> Self {
+        let s = Duration::from_secs;
+        let patience = Patience { media: s(60), hold: s(14_400), setup: s(180) };
+        Self { listener: Listener::new(patience), tape: Tape::default(), shift_ms: 0 }
+    }
+
+    fn udp(&mut self, ms: i64, from: (&str, u16), to: (&str, u16), payload: &[u8]) {
+        let (a, b): (IpAddr, IpAddr) = (from.0.parse().unwrap(), to.0.parse().unwrap());
+        let packet = ip::packet(a, b, ip::protocol::UDP, &transport::udp_bytes(from.1, to.1, payload));
+        let at = CaptureTime(1_700_000_000_000_000_000 + (ms + self.shift_ms) * 1_000_000);
+        self.listener.frame(at, LinkType::RawIp, &packet, &mut self.tape);
+    }
+
+    /// A message; `sdp` is the host and port it describes.
+    fn sip(&mut self, ms: i64, from: &str, to: &str, start: &str, headers: &str, sdp: Option<(&str, u16)>) {
+        let body =
+            sdp.map_or(String::new(), |(h, p)| format!("v=0\r\nc=IN IP4 {h}\r\nm=audio {p} RTP/AVP 0\r\n"));
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!("{start}\r\n{headers}\r\n{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.udp(ms, (from, 5060), (to, 5060), text.as_bytes());
+    }
+
+    fn request(&mut self, ms: i64, method: &str, headers: &str, sdp: Option<(&str, u16)>) {
+        self.sip(ms, CALLER, CALLEE, &format!("{method} sip:b@h SIP/2.0"), headers, sdp);
+    }
+
+    fn answer(&mut self, ms: i64, status: &str, headers: &str, sdp: Option<(&str, u16)>) {
+        self.sip(ms, CALLEE, CALLER, &format!("SIP/2.0 {status}"), headers, sdp);
+    }
+
+    /// Packets every 20 ms from `ms` on.
+    fn rtp(&mut self, ms: std::ops::Range<i64>, from: (&str, u16), to: (&str, u16), ssrc: u32) {
+        for t in ms.step_by(20) {
+            let n = (t / 20) as u32;
+            let mut b = vec![0x80, 0, (n >> 8) as u8, n as u8];
+            b.extend((n * 160).to_be_bytes());
+            b.extend(ssrc.to_be_bytes());
+            b.extend([0xff; 160]);
+            self.udp(t, from, to, &b);
+        }
+    }
+
+    /// Nothing of interest happens until then.
+    fn later(&mut self, ms: i64) {
+        self.udp(ms, ("10.9.9.9", 9), ("10.9.9.8", 9), b"tick");
+    }
+
+    /// Ends the capture: (signalling, media) of each call's legs, and why it was over.
+    fn close(mut self) -> Vec<(u64, u64, Over)> {
+        self.listener.close(&mut self.tape);
+        let sum = |legs: &[LegId], pick: fn(&(u64, u64)) -> u64| {
+            legs.iter().map(|l| pick(&self.tape.legs[l])).sum()
+        };
+        self.tape.calls.iter().map(|(l, over)| (sum(l, |c| c.0), sum(l, |c| c.1), *over)).collect()
+    }
+}
+
+fn headers(call_id: &str, cseq: &str, from_tag: &str, to_tag: &str) -> String {
+    let to = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
+    format!("Call-ID: {call_id}\r\nCSeq: {cseq}\r\nFrom: <sip:a@h>;tag={from_tag}\r\nTo: <sip:b@h>{to}")
+}
+
+const PHONE: Option<(&str, u16)> = Some((CALLER, 4000));
+const OTHER: Option<(&str, u16)> = Some((CALLEE, 5000));
+
+#[test]
+fn an_invite_refused_and_tried_again_keeps_its_media() {
+    for refusal in ["401 Unauthorized", "422 Session Interval Too Small", "486 Busy Here"] {
+        let mut s = Scene::new();
+        s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+        s.answer(10, refusal, &headers("c", "1 INVITE", "A", "X"), None);
+        s.request(30, "INVITE", &headers("c", "2 INVITE", "A", ""), PHONE);
+        s.answer(40, "200 OK", &headers("c", "2 INVITE", "A", "B"), OTHER);
+        s.rtp(60..10_000, (CALLER, 4000), (CALLEE, 5000), 7);
+        s.request(10_000, "BYE", &headers("c", "3 BYE", "A", "B"), None);
+        s.later(20_000);
+        assert_eq!(s.close(), [(5, 497, Over::Signalled)], "{refusal}");
+    }
+}
+
+#[test]
+fn a_branch_of_a_fork_that_is_refused_or_hung_up_does_not_end_the_call() {
+    let mut s = Scene::new();
+    s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    // The proxy's own branch to a phone that is busy is on the mirror too.
+    s.sip(10, CALLEE, "10.0.0.8", "INVITE sip:b@p SIP/2.0", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.sip(20, "10.0.0.8", CALLEE, "SIP/2.0 486 Busy Here", &headers("c", "1 INVITE", "A", "X"), None);
+    s.answer(9_000, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.answer(9_010, "200 OK", &headers("c", "1 INVITE", "A", "C"), Some((CALLEE, 5002)));
+    s.request(9_020, "BYE", &headers("c", "2 BYE", "A", "C"), None);
+    s.rtp(9_100..20_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.request(20_000, "BYE", &headers("c", "2 BYE", "A", "B"), None);
+    s.later(30_000);
+    assert_eq!(s.close(), [(7, 545, Over::Signalled)]);
+}
+
+#[test]
+fn a_call_id_used_again_is_another_call() {
+    let mut s = Scene::new();
+    for (start, tag) in [(0, "A"), (7_000, "D")] {
+        s.request(start, "INVITE", &headers("c", "1 INVITE", tag, ""), PHONE);
+        s.answer(start + 10, "200 OK", &headers("c", "1 INVITE", tag, "B"), OTHER);
+        s.rtp(start + 20..start + 5_000, (CALLER, 4000), (CALLEE, 5000), 7);
+        s.request(start + 5_000, "BYE", &headers("c", "2 BYE", tag, "B"), None);
+    }
+    s.later(20_000);
+    assert_eq!(s.close(), [(3, 249, Over::Signalled), (3, 249, Over::Signalled)]);
+}
+
+#[test]
+fn a_clock_step_ends_no_call_and_one_wild_date_neither() {
+    for wild_only in [false, true] {
+        let mut s = Scene::new();
+        for n in 0..20u16 {
+            let id = format!("c{n}");
+            s.request(
+                i64::from(n),
+                "INVITE",
+                &headers(&id, "1 INVITE", "A", ""),
+                Some((CALLER, 4000 + 2 * n)),
+            );
+            s.answer(
+                i64::from(n) + 1,
+                "200 OK",
+                &headers(&id, "1 INVITE", "A", "B"),
+                Some((CALLEE, 5000 + 2 * n)),
+            );
+        }
+        for t in (100..6_000).step_by(20) {
+            if t == 3_000 {
+                s.shift_ms = 3_600_000;
+            }
+            for n in 0..20u16 {
+                s.rtp(t..t + 20, (CALLER, 4000 + 2 * n), (CALLEE, 5000 + 2 * n), 7);
+                if wild_only {
+                    s.shift_ms = 0;
+                }
+            }
+        }
+        let calls = s.close();
+        assert_eq!(calls.len(), 20);
+        assert!(calls.iter().all(|c| *c == (2, 295, Over::CaptureEnded)), "{calls:?}");
+    }
+}
+
+#[test]
+fn early_media_and_then_a_long_ring() {
+    let mut s = Scene::new();
+    s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.answer(100, "183 Session Progress", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(200..1_200, (CALLEE, 5000), (CALLER, 4000), 8);
+    s.answer(70_000, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(70_020..75_000, (CALLEE, 5000), (CALLER, 4000), 8);
+    assert_eq!(s.close(), [(3, 299, Over::CaptureEnded)]);
+}
+
+#[test]
+fn media_before_its_signalling_counts_and_a_strangers_does_not() {
+    let mut s = Scene::new();
+    s.rtp(0..2_000, ("10.0.0.7", 9000), (CALLEE, 5000), 66); // ended before the call began
+    s.rtp(4_000..4_400, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.request(4_400, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.answer(4_450, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(4_460..5_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    let calls = s.close();
+    assert_eq!(calls, [(2, 47, Over::CaptureEnded), (0, 100, Over::CaptureEnded)]);
+}
+
+#[test]
+fn after_a_call_its_late_packets_are_nobodys_and_new_media_is_a_call() {
+    let mut s = Scene::new();
+    s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.answer(10, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(20..2_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.request(2_000, "BYE", &headers("c", "2 BYE", "A", "B"), None);
+    s.rtp(2_000..12_000, (CALLER, 4000), (CALLEE, 5000), 7); // a phone that did not notice
+    s.rtp(20_000..30_000, (CALLER, 4000), (CALLEE, 5000), 9); // the next call, its signalling not on the mirror
+    let late = s.listener.counters().after_end;
+    let calls = s.close();
+    assert_eq!((calls[0], calls.len()), ((3, 99 + 61, Over::Signalled), 2));
+    assert_eq!((calls[1], late), ((0, 500, Over::CaptureEnded), 500 - 61));
+}
+
+#[test]
+fn both_directions_of_media_alone_are_one_call() {
+    let mut s = Scene::new();
+    for t in (0..20_000).step_by(20) {
+        s.rtp(t..t + 20, (CALLER, 4000), (CALLEE, 5000), 1);
+        s.rtp(t..t + 20, (CALLEE, 5000), (CALLER, 4000), 2);
+    }
+    assert_eq!(s.close(), [(0, 2_000, Over::CaptureEnded)]);
+}

@@ -18,13 +18,7 @@ fuzz_target!(|input: &[u8]| {
     for name in ["from", "to", "contact", "p-asserted-identity", "x-none"] {
         for value in message.all(name) {
             let who = NameAddr::parse(value);
-            black_box((
-                who.tag(),
-                who.bare_uri(),
-                who.user(),
-                who.uri_param("x-refci"),
-                Bib::parse(&who),
-            ));
+            black_box((who.tag(), who.bare_uri(), who.user(), who.uri_param("x-refci"), Bib::parse(&who)));
         }
         black_box(message.text(name));
     }

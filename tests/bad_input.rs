@@ -102,6 +102,44 @@ fn garbage_between_two_records() {
     }
 }
 
+/// The frames of a pcap as blocks of a pcapng: section, interface, then one block a frame.
+fn as_pcapng(pcap: &[u8]) -> Vec<Vec<u8>> {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (12 + body.len()) as u32;
+        [&kind.to_le_bytes(), &length.to_le_bytes(), body, &length.to_le_bytes()].concat()
+    };
+    let section = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    let interface = [&pcap[20..22], &[0, 0, 0, 0, 4, 0]].concat();
+    let mut out = vec![block(0x0a0d_0d0a, &section), block(1, &interface)];
+    for r in wire::records(pcap) {
+        let frame = &r.whole[16..];
+        let (high, low) = ((r.at_us >> 32) as u32, r.at_us as u32);
+        let head = [0, high, low, frame.len() as u32, frame.len() as u32];
+        let mut body: Vec<u8> = head.iter().flat_map(|v| v.to_le_bytes()).collect();
+        body.extend(frame);
+        body.resize(body.len().next_multiple_of(4), 0);
+        out.push(block(6, &body));
+    }
+    out
+}
+
+#[test]
+fn garbage_between_two_blocks_of_a_pcapng() {
+    for garbage in [vec![7; 3], vec![0; 512], vec![0xff; 5001], b"lorem ipsum ".repeat(40)] {
+        let (folder, data, good) = bench();
+        let blocks = as_pcapng(&good);
+        let (before, after) = (blocks[..400].concat(), blocks[400..].concat());
+        let r = replay_bytes(&folder, "bad.pcapng", &[before.as_slice(), &garbage, &after].concat()).exit(3);
+        let calls = r.calls();
+        r.one_line(&["bad.pcapng", &format!("byte {}", before.len()), "skipped"]);
+        has_all_of(&calls, &good, 0);
+        assert_eq!(calls[0]["end"], "bye");
+        at_rest(&data);
+        let whole = replay_bytes(&folder, "good.pcapng", &[before, after].concat()).exit(0).calls();
+        assert_eq!(whole, calls);
+    }
+}
+
 #[test]
 fn a_record_with_a_broken_header() {
     let (_, _, good) = bench();

@@ -13,6 +13,12 @@ pub const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// Largest block that is read: a frame and its options. Larger ones are skipped in pieces.
 const BLOCK_BYTES: usize = FRAME_BYTES + (64 << 10);
 
+/// Largest block of a kind that is not known, skipped in pieces: TLS keys, a vendor's notes.
+const FOREIGN_BYTES: usize = 16 << 20;
+
+/// Bytes that are searched for the next block behind garbage.
+const SEARCH: usize = 1 << 20;
+
 /// Interfaces of one section.
 const MAX_INTERFACES: usize = 4096;
 
@@ -58,20 +64,47 @@ impl Section {
             self.interfaces.clear();
         }
         let (kind, length) = (self.u32(head, 0).unwrap_or(0), self.u32(head, 4).unwrap_or(0) as usize);
-        if length < 12 || length % 4 != 0 {
-            let what = format!("a block says it is {length} bytes long; the rest of the file was not read");
-            return Ok(Step::Trouble { what, position, over: true });
+        // Only what holds no frame is ever larger than a block of a frame.
+        let known = kind <= 6 || head.starts_with(&SECTION);
+        let most = if known { BLOCK_BYTES } else { FOREIGN_BYTES };
+        if !(12..=most).contains(&length) || length % 4 != 0 {
+            return self.resume(w, position, &format!("a block says it is {length} bytes long"));
         }
         if length > BLOCK_BYTES {
             return skip(w, position, length);
         }
         let got = w.peek(length)?.len();
         if got < length {
-            return Ok(torn(position, "block", got, length));
+            // A length that reaches past the end may be garbage with readable blocks behind it.
+            let step = self.resume(w, position, "a block reaches past the end of the file")?;
+            return Ok(match step {
+                Step::Trouble { over: true, .. } => torn(position, "block", got, length),
+                other => other,
+            });
         }
         let step = self.block(kind, w.seen(length), position);
         w.take(length);
         Ok(step)
+    }
+
+    /// Looks behind garbage for a block whose two lengths agree.
+    fn resume<R: Read>(&self, w: &mut Window<R>, position: u64, why: &str) -> io::Result<Step> {
+        let b = w.peek(SEARCH)?;
+        let found = (1..b.len().saturating_sub(12)).find(|&at| {
+            let rest = b.get(at..).unwrap_or_default();
+            let known = matches!(self.u32(rest, 0), Some(1..=6)) || rest.starts_with(&SECTION);
+            let length = self.u32(rest, 4).unwrap_or(0) as usize;
+            known
+                && (12..=BLOCK_BYTES).contains(&length)
+                && length % 4 == 0
+                && self.u32(rest, length - 4) == Some(length as u32)
+        });
+        let what = match found {
+            Some(n) => format!("{why}; {n} bytes were skipped"),
+            None => format!("{why}; the rest of the file was not read"),
+        };
+        w.take(found.unwrap_or(0));
+        Ok(Step::Trouble { what, position, over: found.is_none() })
     }
 
     fn block(&mut self, kind: u32, block: &[u8], position: u64) -> Step {

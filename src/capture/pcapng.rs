@@ -67,7 +67,7 @@ impl Section {
         // Only what holds no frame is ever larger than a block of a frame.
         let known = kind <= 6 || head.starts_with(&SECTION);
         let most = if known { BLOCK_BYTES } else { FOREIGN_BYTES };
-        if !(12..=most).contains(&length) || length % 4 != 0 {
+        if !(12..=most).contains(&length) || !length.is_multiple_of(4) {
             return self.resume(w, position, &format!("a block says it is {length} bytes long"));
         }
         if length > BLOCK_BYTES {
@@ -96,7 +96,7 @@ impl Section {
             let length = self.u32(rest, 4).unwrap_or(0) as usize;
             known
                 && (12..=BLOCK_BYTES).contains(&length)
-                && length % 4 == 0
+                && length.is_multiple_of(4)
                 && self.u32(rest, length - 4) == Some(length as u32)
         });
         let what = match found {

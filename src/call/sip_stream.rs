@@ -7,7 +7,8 @@
 use crate::limits::{TCP_ACKED_AGE, TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::sip::{self, Framing};
+use crate::wire::sip;
+use crate::wire::sip_frame::{Framing, frame};
 use crate::wire::transport::Tcp;
 use hashbrown::HashMap;
 use std::time::Duration;
@@ -259,7 +260,7 @@ impl Stream {
             if rest.is_empty() {
                 break;
             }
-            match sip::frame(rest) {
+            match frame(rest) {
                 Framing::More => break,
                 Framing::Junk(n) => at += n.max(1),
                 Framing::Message(n) => {

@@ -16,6 +16,7 @@ pub mod multipart;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;
+pub mod sip_frame;
 pub mod sip_name;
 pub mod siprec;
 pub mod transport;

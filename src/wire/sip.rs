@@ -4,7 +4,6 @@
 //! Lines may end in CRLF or LF, headers may be folded or compact, unknown methods pass, a wrong Content-Length is
 //! survived. Works on bytes: nothing on the wire promises to be UTF-8.
 
-use crate::limits::SIP_MESSAGE_BYTES;
 use memchr::{memchr, memmem};
 use std::borrow::Cow;
 use thiserror::Error;
@@ -61,12 +60,12 @@ fn is_token(method: Option<&[u8]>) -> bool {
     })
 }
 
-fn line_end(b: &[u8]) -> Option<usize> {
+pub(super) fn line_end(b: &[u8]) -> Option<usize> {
     memchr(b'\n', b)
 }
 
 /// Length of the headers with the blank line behind them.
-fn head_length(b: &[u8]) -> Option<usize> {
+pub(super) fn head_length(b: &[u8]) -> Option<usize> {
     let crlf = memmem::find(b, b"\r\n\r\n").map(|i| i + 4);
     let lf = memmem::find(b.get(..crlf.unwrap_or(b.len())).unwrap_or(b), b"\n\n").map(|i| i + 2);
     lf.or(crlf)
@@ -92,7 +91,7 @@ pub fn parse(b: &[u8]) -> Result<Message<'_>, SipError> {
 }
 
 impl<'a> Message<'a> {
-    fn read(head: &'a [u8], body: &'a [u8]) -> Result<Self, SipError> {
+    pub(super) fn read(head: &'a [u8], body: &'a [u8]) -> Result<Self, SipError> {
         let mut lines = Lines(head);
         let first = lines.next().ok_or(SipError::StartLine)?;
         let start_line = match &first {
@@ -222,7 +221,7 @@ fn compact(long: &str) -> Option<u8> {
 }
 
 /// A decimal number of up to ten digits: a CSeq goes to 2^31 − 1 (RFC 3261, 8.1.1.5).
-fn number(b: &[u8]) -> Option<usize> {
+pub(super) fn number(b: &[u8]) -> Option<usize> {
     let b = b.trim_ascii();
     if b.is_empty() || b.len() > 10 || !b.iter().all(u8::is_ascii_digit) {
         return None;
@@ -261,109 +260,6 @@ impl<'a> Lines<'a> {
         self.0 = self.0.get(end + 1..).unwrap_or_default();
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
-}
-
-/// What stands at the front of a byte stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Nothing whole yet.
-    More,
-    /// A message of this many bytes.
-    Message(usize),
-    /// This many bytes that belong to no message.
-    Junk(usize),
-}
-
-/// Finds the message at the front of a stream (RFC 3261, 18.3).
-///
-/// Bytes before a first line are junk, which is how a stream joined in the middle, or one with a hole, finds its
-/// way back. A Content-Length that ends where no message begins is corrected to the next first line.
-#[must_use]
-pub fn frame(b: &[u8]) -> Framing {
-    let blanks = b.iter().take_while(|c| matches!(c, b'\r' | b'\n' | b' ' | b'\t' | 0)).count();
-    if blanks > 0 {
-        return Framing::Junk(blanks);
-    }
-    if line_end(b).is_none() && b.len() < 4096 && b.first().is_some_and(u8::is_ascii_uppercase) {
-        return Framing::More;
-    }
-    if !looks_like(b) {
-        return match next_start(b) {
-            Some(at) => Framing::Junk(at),
-            // The last line may be the front of a first line.
-            None => match b.iter().rposition(|&c| c == b'\n') {
-                Some(at) => Framing::Junk(at + 1),
-                None if b.len() > 4096 => Framing::Junk(b.len()),
-                None => Framing::More,
-            },
-        };
-    }
-    let Some(head) = head_length(b) else {
-        return if b.len() > SIP_MESSAGE_BYTES { Framing::Junk(b.len()) } else { Framing::More };
-    };
-    let length = Message::read(b.get(..head).unwrap_or(b), &[])
-        .ok()
-        .and_then(|m| number(m.header("content-length")?))
-        .unwrap_or(0);
-    if head + length > SIP_MESSAGE_BYTES {
-        return Framing::Junk(head);
-    }
-    let rest = b.get(head..).unwrap_or_default();
-    let Some(behind) = rest.get(length..) else {
-        return Framing::More;
-    };
-    // The front of a first line, as a segment ends inside it, says nothing against the length.
-    let front = line_end(behind).is_none()
-        && behind.len() < 4096
-        && behind.first().is_some_and(u8::is_ascii_uppercase);
-    if behind.is_empty()
-        || behind.starts_with(b"\r")
-        || behind.starts_with(b"\n")
-        || front
-        || looks_like(behind)
-    {
-        return Framing::Message(head + length);
-    }
-    // The length is wrong, or the stream has a hole that nobody told of: end where the next message begins.
-    match next_start(rest) {
-        Some(at) if at < length => Framing::Message(head + at),
-        _ => Framing::Message(head + length),
-    }
-}
-
-/// Methods that begin a request in the middle of a line, behind a body without a line end.
-const METHODS: [&[u8]; 14] = [
-    b"INVITE ",
-    b"ACK ",
-    b"BYE ",
-    b"CANCEL ",
-    b"UPDATE ",
-    b"PRACK ",
-    b"INFO ",
-    b"REFER ",
-    b"OPTIONS ",
-    b"REGISTER ",
-    b"NOTIFY ",
-    b"SUBSCRIBE ",
-    b"MESSAGE ",
-    b"PUBLISH ",
-];
-
-/// Where the next message begins, behind the first byte.
-fn next_start(b: &[u8]) -> Option<usize> {
-    memmem::find_iter(b, b"SIP/2.0").find_map(|at| {
-        let near = at.saturating_sub(4096);
-        let line = b.get(near..at)?.iter().rposition(|&c| c == b'\n').map_or(near, |i| near + i + 1);
-        if at > 0 && b.get(at + 7) == Some(&b' ') && looks_like(b.get(at..)?) {
-            return Some(at); // a status line
-        }
-        if line > 0 && looks_like(b.get(line..)?) {
-            return Some(line);
-        }
-        let before = b.get(line..at)?;
-        let inside = METHODS.iter().filter_map(|m| memmem::find(before, m)).max()?;
-        (line + inside > 0).then_some(line + inside)
-    })
 }
 
 #[cfg(test)]
@@ -409,44 +305,13 @@ mod tests {
         );
     }
 
-    #[test]
-    fn frames_a_stream_and_finds_its_way_back() {
-        let two = [INVITE, INVITE].concat();
-        assert_eq!(frame(&two), Framing::Message(INVITE.len()));
-        assert_eq!(frame(&INVITE[..30]), Framing::More);
-        assert_eq!(frame(&INVITE[..INVITE.len() - 1]), Framing::More);
-        assert_eq!(frame(b"\r\n\r\n"), Framing::Junk(4));
-        let joined = [&b"m=audio 4000\r\na=x\r\n"[..], INVITE].concat();
-        assert_eq!(frame(&joined), Framing::Junk(19));
-        // Content-Length too large: the next message is not swallowed.
-        let wrong =
-            [&b"BYE sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 BYE\r\nl: 50\r\n\r\nab\r\n"[..], INVITE].concat();
-        assert_eq!(frame(&wrong), Framing::Message(wrong.len() - INVITE.len()));
-    }
-
-    #[test]
-    fn a_segment_that_ends_in_the_next_first_line_does_not_cut_the_body() {
-        let fragment = "SIP/2.0 100 Trying\r\nand\r\nSIP/2.0 200 OK\r\n";
-        let notify = format!(
-            "NOTIFY sip:a SIP/2.0\r\ni: q\r\nCSeq: 1 NOTIFY\r\nl: {}\r\n\r\n{fragment}",
-            fragment.len()
-        );
-        for more in ["", "N", "NOTIFY sip:a@h S", "NOTIFY sip:a SIP/2.0\r\n"] {
-            let b = [notify.as_bytes(), more.as_bytes()].concat();
-            assert_eq!(frame(&b), Framing::Message(notify.len()), "{more}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn never_panics_and_always_moves(cut in 0usize..200, at in 0usize..150, with in any::<u8>()) {
+        fn never_panics(cut in 0usize..200, at in 0usize..150, with in any::<u8>()) {
             let mut b = INVITE.to_vec();
             if let Some(x) = b.get_mut(at) { *x = with; }
             b.truncate(cut.max(1));
             let _ = parse(&b);
-            if let Framing::Junk(n) | Framing::Message(n) = frame(&b) {
-                prop_assert!(n > 0 && n <= b.len());
-            }
         }
     }
 }

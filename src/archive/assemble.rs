@@ -328,6 +328,15 @@ fn events(
             format!("the capture dated {} packets far from their neighbours", l.misdated),
         );
     }
+    let beyond: u64 = dialogs.iter().map(|d| d.unnoted + d.media.forgotten).sum();
+    if beyond > 0 {
+        let at = record.ended_at.unwrap_or_default();
+        note(
+            at,
+            "limit-reached",
+            format!("{beyond} events or media descriptions beyond the limits of one call"),
+        );
+    }
     if unreported > 0 {
         let at = record.ended_at.unwrap_or_default();
         note(
@@ -339,6 +348,6 @@ fn events(
     // A pair of dialogs tells many things twice.
     out.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.what.cmp(&b.what)));
     out.dedup();
-    out.truncate(EVENTS_PER_CALL);
+    out.truncate(EVENTS_PER_CALL + STREAMS_PER_CALL);
     out
 }

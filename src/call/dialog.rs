@@ -75,6 +75,8 @@ pub struct Dialog {
     pub holds: Vec<Hold>,
     /// The timeline.
     pub events: Vec<Event>,
+    /// Events beyond the limit.
+    pub unnoted: u64,
     pub(super) pending: Vec<Pending>,
     /// To tags of the 2xx to INVITE that no BYE has ended.
     answers: Vec<String>,
@@ -132,6 +134,7 @@ impl Dialog {
             media: Negotiation::default(),
             holds: Vec::new(),
             events: Vec::new(),
+            unnoted: 0,
             pending: Vec::new(),
             answers: Vec::new(),
         }

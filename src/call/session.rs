@@ -105,6 +105,8 @@ impl Dialog {
         }
         if self.events.len() < EVENTS_PER_CALL {
             self.events.push(Event { at, what: what.to_owned(), detail });
+        } else {
+            self.unnoted += 1;
         }
     }
 }

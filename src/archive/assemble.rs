@@ -1,6 +1,7 @@
 //! From the stories of legs and streams to the record of the call. No files are touched here.
 
 use super::parties::{self, Cast, MIXED};
+use super::settle::NOT_DECODED;
 use super::streams::{self, Hole, StreamStory};
 use crate::call::dialog::{Dialog, Hold};
 use crate::call::identity;
@@ -289,7 +290,7 @@ fn events(
         let name =
             format!("stream {} of {}", s.row.ssrc, s.row.party.as_deref().unwrap_or("an unknown party"));
         for codec in &s.undecoded {
-            note(s.row.started_at, "not-decoded", format!("{name}: {codec}; the packets are kept"));
+            note(s.row.started_at, NOT_DECODED, format!("{name}: {codec}; the packets are kept"));
         }
         let mut turns: Vec<_> =
             s.voices.iter().filter_map(|v| Some((v.begins_at?, v.codec.label()))).collect();

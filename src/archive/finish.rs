@@ -97,7 +97,12 @@ impl Archive {
             claim = ask(&call.record.id)?;
         }
         match claim {
-            Claim::Yours { replaces } => self.seal(call, &legs, replaces),
+            Claim::Yours { replaces, carried } => {
+                if let Some(c) = carried.filter(|_| call.record.carried.is_none()) {
+                    call.carry(&c);
+                }
+                self.seal(call, &legs, replaces)
+            }
             Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
             Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
         }

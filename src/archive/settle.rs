@@ -2,11 +2,16 @@
 //!
 //! Nothing that was recorded is given up for less. A second replay of a file changes nothing; a capture that holds
 //! more of the call replaces the part; and what only shares the Call-ID (two halves of a capture replayed one by
-//! one, a load generator that counts from 1 again) is kept beside it under an id of its own.
+//! one, a load generator that counts from 1 again) is kept beside it under an id of its own. A recording of the same
+//! packets that could decode more of them takes the place of the one that could less: so a call whose codec was not
+//! known is heard once its sealed packets are replayed by a build that knows it.
 
 use crate::call::identity;
-use crate::call::record::CallRecord;
+use crate::call::record::{CallRecord, Carried};
 use crate::time::CaptureTime;
+
+/// The event of a codec that was not decoded.
+pub const NOT_DECODED: &str = "not-decoded";
 
 /// How much of a call a recording holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +19,8 @@ pub struct Extent {
     from: CaptureTime,
     to: CaptureTime,
     packets: u64,
+    /// Codecs in it that were not decoded.
+    undecoded: usize,
 }
 
 impl Extent {
@@ -28,6 +35,7 @@ impl Extent {
             from: us(starts.min().or(r.ended_at)),
             to: us(ends.max()),
             packets: r.streams.iter().map(|s| s.packets).sum(),
+            undecoded: r.events.iter().filter(|e| e.what == NOT_DECODED).count(),
         }
     }
 
@@ -56,6 +64,8 @@ pub enum Claim {
     Yours {
         /// Files of the lesser recording, relative to the data folder.
         replaces: Vec<String>,
+        /// That it was carried past the loss of its primary: what proved it may not be among its own packets.
+        carried: Option<Carried>,
     },
     /// It is known already, as full or fuller.
     Known,
@@ -68,8 +78,8 @@ pub enum Claim {
 pub fn settle(new: &Extent, known: Option<&Extent>) -> Verdict {
     match known {
         None => Verdict::Seal,
+        Some(k) if k.within(new) && (!new.within(k) || new.undecoded < k.undecoded) => Verdict::Seal,
         Some(k) if new.within(k) => Verdict::Known,
-        Some(k) if k.within(new) => Verdict::Seal,
         Some(_) => Verdict::Apart,
     }
 }
@@ -87,7 +97,7 @@ mod tests {
     use super::*;
 
     fn extent(from: i64, to: i64, packets: u64) -> Extent {
-        Extent { from: CaptureTime(from), to: CaptureTime(to), packets }
+        Extent { from: CaptureTime(from), to: CaptureTime(to), packets, undecoded: 2 }
     }
 
     #[test]
@@ -100,5 +110,16 @@ mod tests {
         assert_eq!(settle(&extent(15, 25, 100), Some(&known)), Verdict::Apart);
         assert_eq!(settle(&extent(30, 40, 9), Some(&known)), Verdict::Apart);
         assert_eq!(settle(&extent(10, 20, 120), Some(&known)), Verdict::Seal);
+    }
+
+    #[test]
+    fn the_same_packets_decoded_by_more_codecs_take_the_place() {
+        let known = extent(10, 20, 100);
+        let decoded = Extent { undecoded: 0, ..known.clone() };
+        assert_eq!(settle(&decoded, Some(&known)), Verdict::Seal);
+        assert_eq!(settle(&known, Some(&decoded)), Verdict::Known);
+        // But not a part of them.
+        let part = Extent { undecoded: 0, ..extent(10, 15, 50) };
+        assert_eq!(settle(&part, Some(&known)), Verdict::Known);
     }
 }

@@ -119,7 +119,7 @@ impl Negotiation {
             .map(|c| Speaker { side: c.side, index: c.index })
     }
 
-    /// What a payload type means in media that `speaker` sends at `at`: as the receiver described it, else as the
+    /// What a payload type means in media that `speaker` sends: as the receiver described it, else as the
     /// sender did, else by the static table.
     #[must_use]
     pub fn codec(&self, speaker: Option<Speaker>, destination: Endpoint, payload_type: u8) -> Option<Codec> {

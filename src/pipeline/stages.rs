@@ -141,8 +141,8 @@ impl Finisher {
             Verdict::Apart => Claim::Apart,
             Verdict::Seal => {
                 taken.insert(id.to_owned());
-                let files = known.map(|r| r.files.into_iter().map(|f| f.path).collect());
-                Claim::Yours { replaces: files.unwrap_or_default() }
+                let (files, carried) = known.map(|r| (r.files, r.carried)).unwrap_or_default();
+                Claim::Yours { replaces: files.into_iter().map(|f| f.path).collect(), carried }
             }
         })
     }

@@ -106,8 +106,6 @@ pub struct Media {
     pub direction: Direction,
     /// `a=label` (RFC 4574).
     pub label: Option<String>,
-    /// `a=ptime`, milliseconds.
-    pub ptime_ms: Option<u32>,
     /// Where RTCP is received, when `a=rtcp` says so (RFC 3605).
     pub rtcp_port: Option<u16>,
     /// Media is encrypted: SRTP by the protocol.
@@ -200,7 +198,6 @@ fn attribute(m: &mut Media, value: &str) {
         }
         "label" => m.label = Some(v.trim().to_owned()),
         "crypto" => m.keyed = true,
-        "ptime" => m.ptime_ms = v.trim().parse().ok(),
         "rtcp" => m.rtcp_port = v.split_ascii_whitespace().next().and_then(|p| p.parse().ok()),
         _ => m.direction = direction(value).unwrap_or(m.direction),
     }

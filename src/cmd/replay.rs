@@ -5,7 +5,7 @@ use crate::capture::file::{CaptureFile, OpenError};
 use crate::capture::merge::Merged;
 use crate::config::Config;
 use crate::ledger::Reader;
-use crate::pipeline::{Found, Pipeline};
+use crate::pipeline::{Found, Mode, Pipeline};
 use crate::time::CaptureTime;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = Config::load(args.config.as_deref())?;
     // The data folder first: after a replay it is one, whatever became of the files.
-    let mut pipeline = Pipeline::start(&args.data.data, &config)?;
+    let mut pipeline = Pipeline::start(&args.data.data, &config, Mode::Replay)?;
     let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);

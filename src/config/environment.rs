@@ -16,7 +16,7 @@ impl Environment {
     /// Those of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        std::env::vars_os().map(|(k, v)| (lossy(k), lossy(v))).collect()
+        std::env::vars_os().map(|(k, v)| (lossy(&k), lossy(&v))).collect()
     }
 
     /// The variable that gives this key its value, if there is one.
@@ -88,6 +88,6 @@ fn like(default: &Value, text: &str) -> Value {
     }
 }
 
-fn lossy(text: std::ffi::OsString) -> String {
+fn lossy(text: &std::ffi::OsStr) -> String {
     text.to_string_lossy().into_owned()
 }

@@ -10,7 +10,7 @@ pub mod show;
 mod terminal;
 pub mod verify;
 
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::ledger::LedgerError;
 use crate::pipeline::PipelineError;
 use clap::{Parser, Subcommand};
@@ -47,9 +47,41 @@ pub enum Verb {
 /// Where the recordings are.
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
-    /// The data folder
-    #[arg(long, env = "EARWITNESS_DATA", default_value = "./earwitness-data", value_name = "DIR")]
-    pub data: PathBuf,
+    /// The data folder [default: ./earwitness-data]
+    #[arg(long, env = "EARWITNESS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The folder for a command that reads no configuration.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder_or(&Config::default())
+    }
+
+    /// The folder for a command that reads one, which then has the place of the default.
+    #[must_use]
+    pub fn folder_or(&self, config: &Config) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| config.data.clone())
+    }
+}
+
+/// Which configuration.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// The configuration file (TOML); the defaults without one
+    #[arg(long = "config", env = "EARWITNESS_CONFIG", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// What holds: the environment before the file, the file before the defaults.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.file.as_deref())
+    }
 }
 
 /// How a command ends, as the contract has it.

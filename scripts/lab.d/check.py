@@ -83,7 +83,7 @@ class Checks:
         must(sorted(call['call_ids']) == truth.call_ids, f'call_ids {call["call_ids"]}, on the mirror {truth.call_ids}')
         must(call['end'] in truth.end, f'end {call["end"]} instead of {truth.end[0]}')
         length = truth.ended - truth.answered
-        must(abs(call['duration_s'] - length) <= 0.3, f'duration {call["duration_s"]} instead of {length:.3f}')
+        must(abs((call['duration_s'] or 0) - length) <= 0.3, f'duration {call["duration_s"]} instead of {length:.3f}')
         must(abs(seconds(call['ended_at']) - truth.ended) <= 0.3, f'ended_at {call["ended_at"]}')
         self.carried(truth, call, must)
         self.packets(truth, call, must)
@@ -117,10 +117,11 @@ class Checks:
         lacking, strange = heard.keys() - kept.keys(), kept.keys() - {p for _, p in truth.media}
         must(not lacking, f'{len(lacking)} of {len(heard)} packets are not in the recording')
         must(not strange, f'{len(strange)} packets in the recording are of no stream of this call')
-        # A flooded switch shows packets twice. Copies may be kept or not, but none may be made.
+        # A flooded switch shows packets twice: copies may be kept or not, but are counted, and none may be made.
         more = sum((kept - Counter(p for _, p in truth.media)).values())
         must(not more, f'{more} packets more than were on the mirror')
-        streams = call['streams']
+        streams, copies = call['streams'], heard.total() - len(heard)
+        must(sum(s['duplicates'] for s in streams) == copies, f'duplicates: {[s["duplicates"] for s in streams]} of {copies}')
         must(len(streams) == 2, f'{len(streams)} streams instead of 2')
         must(sum(s['lost'] for s in streams) == 0, f'lost: {[s["lost"] for s in streams]}')
         must(sorted(s['packets'] for s in streams) == sorted(Counter(p.ssrc for p in heard).values()),

@@ -49,9 +49,9 @@ def table():
         for transport in ('udp', 'tcp'):
             for fault, about, more in FAULTS:
                 s = Scenario(f'{kind}-{fault}-{transport}', about, kind, transport, **more)
-                if transport == 'tcp' and s.fault in ('kill', 'unplug'):
+                if transport == 'tcp' and s.fault in ('kill', 'unplug', 'restart'):
                     # The connection died with the primary, a new one is refused, or all stands behind the UPDATE that
-                    # nobody acknowledges: no BYE can be on the mirror.
+                    # nobody acknowledges: perhaps no BYE is on the mirror.
                     s = replace(s, config=SHORT)
                 if transport == 'tcp' and s.fault == 'hang':
                     # The kernel of a stopped process goes on acknowledging: nothing but the answers is missing.

@@ -8,7 +8,7 @@ from datetime import datetime
 import sound
 import wire
 from net import IP
-from scenarios import TONES
+from scenarios import LOST, TONES
 
 LINGER_S = 1.2              # media that still comes so long after the end of a call belong to it
 PRIMARY = f'{IP["primary"]}:5060'
@@ -37,7 +37,7 @@ class Truth:
         self.end = ('bye',) if byes else ('media-timeout',) if drill.live else ('media-timeout', 'capture-end')
         self.ended = min(byes) if byes else max(at for at, _ in self.media)
         self.carried = s.carried if number == 0 else False
-        self.lost_at = drill.lost_at
+        self.lost_at = drill.lost_at and drill.lost_at + s.shown - LOST
 
 
 class Checks:

@@ -3,6 +3,7 @@
   mirror.pcap      what was on span0, by tcpdump            record.err   what the recorder said
   data/            the recorder's data folder               call0.*      SIPp's scenario, messages and errors
 """
+import json
 import os
 import signal
 import subprocess
@@ -43,7 +44,6 @@ class Drill:
         return len(self.net.at('standby', 'cat', '/proc/net/packet').splitlines()) - 1
 
     def sent_by_mirror_port(self):
-        import json
         link, = json.loads(self.net.ip('standby', '-s', '-j', 'link', 'show', 'span0'))
         return link['stats64']['tx']['packets']
 

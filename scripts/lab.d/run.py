@@ -18,6 +18,7 @@ from scenarios import table
 
 AT_ONCE = 4
 SEEN_WITHIN_S = 20          # a call is in the ledger some 5 s after its BYE
+AT_MOST_S = 100             # a scenario that hangs has failed
 
 
 def one(prefix, folder, binary, mode, name):
@@ -104,7 +105,11 @@ def main(verb, prefix, folder, binary, mode, *rest):
     def out(*_):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(130)
+    def late(*_):
+        raise TimeoutError(f'it hangs: not over after {AT_MOST_S} s')
     signal.signal(signal.SIGTERM, out)              # by way of 'finally'
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(AT_MOST_S)
     wrong = one(prefix, folder, binary, mode, rest[0])
     print('\n'.join(wrong))
     return 1 if wrong else 0

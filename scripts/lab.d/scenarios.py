@@ -25,6 +25,7 @@ class Scenario:
     mirrored: tuple = ('primary',)
     config: str = ''
     carried: object = None  # expected of the first call; None: either, because nothing on the wire tells
+    shown: float = LOST     # when the mirror first shows that the primary is lost
     quick: bool = False
 
     @property
@@ -59,9 +60,12 @@ def table():
                 out.append(s)
         out.append(Scenario(f'{kind}-nobye-udp', 'killed, and no BYE ever comes: media silence ends the call', kind, 'udp',
                             'kill', bye=False, config=SHORT, carried=True))
+        out.append(Scenario(f'{kind}-silent-udp', 'unplugged, and nothing but the BYE without answer tells', kind, 'udp', 'unplug',
+                            mirrored=('phones', 'pbx'), shown=BYE, carried=True))
     out.append(Scenario('bib-refresh-udp', 'well, with an UPDATE in mid-call that is answered', 'bib', 'udp', refresh=True,
                         carried=False))
     out.append(Scenario('bib-hangcont-udp', 'SIGSTOP, and SIGCONT before the BYE, which is answered', 'bib', 'udp', 'hang',
                         refresh=True, back=6.2, carried=True))
-    quick = ('bib-kill-udp', 'bib-well-tcp', 'siprec-kill-tcp', 'siprec-unplug-udp')
+    quick = ('bib-well-tcp', 'bib-kill-udp', 'bib-hang-udp', 'bib-restart-udp', 'bib-nobye-udp', 'siprec-well-udp', 'siprec-kill-tcp',
+             'siprec-unplug-udp')
     return {s.name: replace(s, quick=s.name in quick) for s in out}

@@ -12,7 +12,7 @@ import time
 
 import ladder
 from net import IP, wait_until
-from scenarios import BACK, BYE, LOST, SECOND, SECOND_LASTS, TONES
+from scenarios import BACK, BYE, LOST, SECOND, SECOND_LASTS, TAIL, TONES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -86,7 +86,7 @@ class Drill:
         for _ in range(2 if bib else 1):
             if not self.primary.stdout.readline().startswith('up '):
                 raise RuntimeError(f'call {number} is not up; see call{number}.err')
-        phone.stdin.write(f'{lasts}\n')
+        phone.stdin.write(f'{lasts + TAIL}\n')
         phone.stdin.flush()
         return time.monotonic()
 

@@ -7,7 +7,6 @@ from net import IP
 from scenarios import BYE, REFRESH
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LINGER_S = 8.0              # without BYE, SIPp stays (and its TCP connection) until media silence has ended the call
 
 
 def block(name):
@@ -33,8 +32,7 @@ def fill_in(scenario, path, lasts, refresh, bye):
     text = block('bye').sub(lambda m: m[1] if bye else '', text)
     if scenario.back:                       # the answer comes when the primary goes on, not at once
         rest = lasts - scenario.back
-    last = 0.1 if bye else LINGER_S
-    for mark, seconds in (('FIRST', first), ('REST', rest), ('LAST', last)):
+    for mark, seconds in (('FIRST', first), ('REST', rest)):
         text = text.replace(f'@{mark}@', str(round(1000 * seconds)))
     with open(path, 'w', encoding='ascii') as out:
         out.write(text)

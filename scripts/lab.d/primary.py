@@ -8,7 +8,8 @@ the very sign of a dead recorder. SIPp binds one media port for all its calls, a
 
 An INVITE without a description gets an offer in the 200 OK (Built-in Bridge), one with a description an answer with
 all its m= lines (SIPREC). RTP ports count from 20000, so a restarted primary takes the ports of the one before it.
-What belongs to no dialog it knows gets 481. Killed, it leaves nothing; stopped, its sockets stay and take all packets.
+What belongs to no dialog it knows gets 481. Killed, it leaves nothing; stopped, its sockets
+stay and take all packets.
 """
 import re
 import selectors
@@ -18,6 +19,7 @@ import sys
 ADDRESS, SIP_PORT = sys.argv[1], 5060
 selector = selectors.DefaultSelector()
 dialogs = {}                        # Call-ID -> ports of its m= lines
+bound = {}                          # port -> its sockets, RTP and RTCP
 next_port = 20000
 
 
@@ -33,9 +35,17 @@ def take_port():
     global next_port
     port = next_port
     next_port += 2
-    for p in (port, port + 1):      # RTP and RTCP
-        selector.register(bind(socket.SOCK_DGRAM, p), selectors.EVENT_READ, swallow)
+    bound[port] = [bind(socket.SOCK_DGRAM, p) for p in (port, port + 1)]
+    for s in bound[port]:
+        selector.register(s, selectors.EVENT_READ, swallow)
     return port
+
+
+def hang_up(call):
+    """the ports are closed at once, and the last RTP meets ICMP: a healthy recorder does that too"""
+    for s in (s for port in dialogs[call] for s in bound.pop(port, ())):
+        selector.unregister(s)
+        s.close()
 
 
 def swallow(s):
@@ -81,6 +91,8 @@ def answers(text):
         return [reply(text, '100 Trying', tag=False), reply(text, '200 OK', body=description(dialogs[call], labels))]
     if call not in dialogs:
         return [reply(text, '481 Call/Transaction Does Not Exist')]
+    if method == 'BYE':
+        hang_up(call)
     return [reply(text, '200 OK')]
 
 

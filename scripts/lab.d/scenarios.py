@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 LOST = 2.0                  # the primary is lost
 REFRESH = 2.6               # UPDATE, where nothing else would tell that it is lost
 BYE = 6.6                   # more than 4 s of RTP after the loss
+TAIL = 0.2                  # the phone sends a little longer; a healthy primary has closed the port by then
 BACK = LOST + 2.5           # restarted; the kernel's ICMP (a burst, then one a second) has shown the loss by then
 SECOND = 5.0                # the second call begins, on the same RTP ports
 SECOND_LASTS = 4.0

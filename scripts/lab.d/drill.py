@@ -40,8 +40,10 @@ class Drill:
 
     # The listening side.
     def listeners(self):
-        """packet sockets of the standby: one more tells that a capture has begun"""
-        return len(self.net.at('standby', 'cat', '/proc/net/packet').splitlines()) - 1
+        """packet sockets of the standby that are bound and running (R=1): one more tells that a capture has begun"""
+        rows = [line.split() for line in self.net.at('standby', 'cat', '/proc/net/packet').splitlines()]
+        running = rows[0].index('R')
+        return sum(row[running] == '1' for row in rows[1:])
 
     def sent_by_mirror_port(self):
         link, = json.loads(self.net.ip('standby', '-s', '-j', 'link', 'show', 'span0'))

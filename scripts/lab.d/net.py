@@ -95,10 +95,10 @@ class Net:
             run('ip', 'netns', 'del', self.name(host), check=False)
 
 
-def wait_until(what, true, seconds=10.0):
+def wait_until(what, true, seconds=10.0, every=0.02):
     """polls; an error that says what was waited for"""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
             raise RuntimeError(f'waited {seconds:g} s in vain: {what}')
-        time.sleep(0.02)
+        time.sleep(every)

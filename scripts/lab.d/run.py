@@ -45,12 +45,15 @@ def one(prefix, folder, binary, mode, name):
 
 def live_end(drill, checks):
     try:
-        wait_until('', lambda: len(checks.listed()) >= len(drill.calls) or drill.recorder.poll() is not None, SEEN_WITHIN_S)
+        wait_until('', lambda: len(checks.listed()) >= len(drill.calls) or drill.recorder.poll() is not None, SEEN_WITHIN_S,
+                   every=0.5)
     except RuntimeError:
         checks.must(False, f'after {SEEN_WITHIN_S} s {len(checks.listed())} of {len(drill.calls)} calls are in the ledger')
     checks.must(drill.recorder.poll() is None, 'the recorder ended by itself')
     status = drill.stop(drill.recorder)
     checks.must(status == 0, f'after SIGTERM the recorder ends with {status}; see record.err')
+    said = open(f'{drill.folder}/record.err', encoding='utf-8').read().splitlines()
+    checks.wrong += [f'the recorder said: {line[:200]}' for line in said if ' ERROR ' in line][:3]
     # Invariant 1: passive.
     sent = drill.sent_by_mirror_port()
     checks.must(drill.sent_before == 0 and sent == 0, f'the mirror port sent packets: {drill.sent_before}, then {sent}')

@@ -41,7 +41,7 @@ pub struct Args {
 /// # Errors
 /// When there is no ledger or it cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let reader = Reader::open(&args.data.data)?;
+    let reader = Reader::open(&args.data.folder())?;
     let filter = Filter {
         since: args.since,
         until: args.until,

@@ -29,7 +29,7 @@ pub struct Args {
 /// # Errors
 /// When no call or several answer to the id, or the ledger cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let call = Reader::open(&args.data.data)?.find(&args.id)?;
+    let call = Reader::open(&args.data.folder())?.find(&args.id)?;
     if args.json {
         json_line(out, &call)?;
         return Ok(Exit::Done);
@@ -40,7 +40,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     streams(out, &call)?;
     files(out, &call)?;
     if let Some(packets) = call.files.iter().find(|f| f.kind == "packets") {
-        let messages = messages_of(&args.data.data.join(&packets.path));
+        let messages = messages_of(&args.data.folder().join(&packets.path));
         if !messages.is_empty() {
             write!(out, "\nSIP messages\n{}", ladder(&messages))?;
         }

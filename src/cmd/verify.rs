@@ -43,7 +43,7 @@ struct Sum {
 /// # Errors
 /// When a file is not what was sealed, a call is not there, or the ledger cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let reader = Reader::open(&args.data.data)?;
+    let reader = Reader::open(&args.data.folder())?;
     let mut sum = Sum::default();
     let mut check = |call: &CallRecord| check(args, call, &mut sum, out);
     for id in &args.ids {
@@ -51,7 +51,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     if args.ids.is_empty() {
         every_call(&reader, &mut check)?;
-        warn_of_strangers(&reader, &args.data.data)?;
+        warn_of_strangers(&reader, &args.data.folder())?;
     }
     let Sum { calls, files, bad } = sum;
     if !args.json {
@@ -73,7 +73,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
 fn check(args: &Args, call: &CallRecord, sum: &mut Sum, out: &mut dyn Write) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for file in &call.files {
-        if let Err(why) = sealed_file::copy(&args.data.data, file, &mut io::sink()) {
+        if let Err(why) = sealed_file::copy(&args.data.folder(), file, &mut io::sink()) {
             problems.push(format!("{} {why}", file.path));
         }
     }

@@ -5,6 +5,7 @@ pub mod call;
 pub mod capture;
 pub mod cmd;
 pub mod config;
+pub mod disk;
 pub mod ledger;
 pub mod limits;
 pub mod media;

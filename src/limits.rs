@@ -108,6 +108,36 @@ pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
 
+/// Bytes of signalling that wait while the queue to a worker is full: 10,000 calls' worth.
+pub const CONTROL_BYTES: usize = 32 << 20;
+
+/// Beginnings and ends of legs that wait while the queue to a worker is full: an hour of 100 calls a second.
+pub const CONTROL_ENTRIES: usize = 1 << 20;
+
+/// Finished calls that wait to be sealed in live recording; what is more waits with the workers.
+pub const FINISH_QUEUED_LIVE: usize = 4_096;
+
+/// How often a stage that the disk or the ledger has refused tries again.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// Tries that a call gets to be sealed before others are sealed first.
+pub const SEAL_TRIES: u32 = 3;
+
+/// Room on the disk that sealing leaves to the calls in progress, bytes.
+pub const RESERVE_BYTES: u64 = 256 << 20;
+
+/// How long a clean stop tries to write what a refusing disk has left in memory.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a trouble that lasts is logged again.
+pub const REMIND: Duration = Duration::from_secs(60);
+
+/// Troubles that are over, kept for `status`.
+pub const TROUBLES_KEPT: usize = 20;
+
+/// Bytes that a spool worker holds while the disk does not take them: 30 s of 200 G.711 calls.
+pub const HELD_BYTES: usize = 64 << 20;
+
 /// Streams told apart in one leg and reported in one call; what is more is counted as an event. Phones make a few,
 /// fuzzers millions.
 pub const STREAMS_PER_CALL: usize = 1_024;

@@ -1,35 +1,48 @@
-//! The only file that starts threads: channels, back-pressure, order of shutdown.
+//! The only place that starts threads: channels, back-pressure, order of shutdown.
 //!
 //! ```text
 //! tap (the caller's thread) ─batches─► spool workers ─jobs─► finishers ─sealed─► ledger thread
 //! ```
-//! Every channel is bounded and a full one makes its sender wait, back to the tap: a replay loses nothing. When a
-//! stage cannot go on (a full disk), the first error is kept, the tap is told to stop, and what is already in the
-//! spool stays there for the next start.
+//! Every channel is bounded. A replay waits where one is full, back to the tap, and loses nothing; its first error
+//! ends it, and what is already in the spool stays there for the next start. Live, the tap never waits: what a full
+//! queue costs is counted and noted on the call; and nothing ends it: what the disk or the ledger refuses is held,
+//! told, and tried again.
 
+mod board;
+mod booking;
 mod router;
-mod stages;
+mod sealing;
+mod shared;
+mod spooling;
+
+pub use board::{Part, Trouble};
 
 use crate::archive::finish::{Archive, FinishError, Job};
 use crate::call::listener::{Listener, Patience};
-use crate::capture::file::OpenError;
+use crate::call::note::{Note, Place};
+use crate::call::switchboard::LegId;
 use crate::config::Config;
-use crate::ledger::{Ledger, LedgerError, Reader};
-use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, LEDGER_QUEUED};
+use crate::disk::Disk;
+use crate::ledger::{Ledger, LedgerError, Lock, Reader};
+use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
 use crate::spool::leftover;
+use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
+use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
-use router::{Batch, Router};
-use stages::{Ended, Finisher, Spooler, keep_ledger, seal_leftover};
-use std::fs;
+use router::{Batch, Entry, Router};
+use sealing::{Ended, Finisher};
+use shared::{Shared, locked};
+use spooling::Spooler;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use thiserror::Error;
 
 /// Why a pipeline stopped.
@@ -70,36 +83,13 @@ pub struct Found {
     pub id: String,
 }
 
-/// State that all threads see.
-#[derive(Default)]
-struct Shared {
-    error: Mutex<Option<PipelineError>>,
-    /// Ids of calls that are being sealed or wait for the ledger: a second call of such an id waits for the first.
-    under_way: Mutex<HashSet<String>>,
-    /// Told when [`Shared::under_way`] has shrunk, or something has failed.
-    settled: Condvar,
-    found: Mutex<Vec<Found>>,
-    /// Calls whose spool cannot be read; it stays for a person to look at, and the others go on.
-    left: Mutex<Vec<String>>,
-}
-
-fn locked<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    m.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Shared {
-    fn fail(&self, e: impl Into<PipelineError>) {
-        locked(&self.error).get_or_insert(e.into());
-        self.settled.notify_all();
-    }
-
-    fn leave(&self, why: &OpenError) {
-        locked(&self.left).push(format!("a call stays in the spool: {why}"));
-    }
-
-    fn failed(&self) -> bool {
-        locked(&self.error).is_some()
-    }
+/// Where the packets come from, and so what may be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Capture files: they wait.
+    Replay,
+    /// Interfaces: they do not.
+    Live,
 }
 
 /// A running recorder: frames go in by [`Pipeline::frame`], recordings and ledger rows come out on disk.
@@ -107,76 +97,144 @@ pub struct Pipeline {
     listener: Listener,
     router: Router,
     shared: Arc<Shared>,
+    spoolers: Vec<JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     frames: u64,
     /// What of a killed run's spool could not be read; it stays where it is.
     unreadable: Vec<String>,
+    data: PathBuf,
 }
 
 impl Pipeline {
-    /// Opens the data folder, makes what is missing in it, seals what a killed run left in its spool, and starts
-    /// the threads.
+    /// Opens the data folder, makes what is missing in it, and starts the threads. What an earlier run left in the spool
+    /// is sealed before a replay, and gone on with in live recording.
     ///
     /// # Errors
-    /// When the folder is in use, of a newer version, or cannot be written.
-    pub fn start(data: &Path, config: &Config) -> Result<Self, PipelineError> {
-        let mut ledger = Ledger::open(data)?;
+    /// When the folder is in use or cannot be written; in a replay also when the ledger cannot be used.
+    pub fn start(data: &Path, config: &Config, mode: Mode) -> Result<Self, PipelineError> {
+        Self::start_on(Disk::default(), data, config, mode)
+    }
+
+    /// The same on a disk that may have faults.
+    ///
+    /// # Errors
+    /// As [`Pipeline::start`].
+    pub fn start_on(disk: Disk, data: &Path, config: &Config, mode: Mode) -> Result<Self, PipelineError> {
+        let lock = Lock::take(data)?;
         let spool = data.join("spool");
         let spool_error = |error| PipelineError::Spool { path: spool.clone(), error };
-        fs::create_dir_all(&spool).map_err(spool_error)?;
-        let left = leftover::look(&spool).map_err(spool_error)?;
+        std::fs::create_dir_all(&spool).map_err(spool_error)?;
+        let shared = Arc::new(Shared::default());
+        let book = Book {
+            ledger: (mode == Mode::Replay).then(|| Ledger::open_locked(&lock)).transpose()?,
+            lock,
+            data: data.to_owned(),
+            disk: disk.clone(),
+            shared: shared.clone(),
+            mode,
+        };
+        let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), disk };
+        let mut p = Self {
+            listener: Listener::new(patience(config)),
+            router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
+            shared,
+            spoolers: Vec::new(),
+            threads: Vec::new(),
+            frames: 0,
+            unreadable: Vec::new(),
+            data: data.to_owned(),
+        };
+        match mode {
+            Mode::Replay => {
+                let book = p.seal_leftover(book, &archive).map_err(|e| match e {
+                    Left::Pipeline(e) => e,
+                    Left::Spool(error) => spool_error(error),
+                })?;
+                p.spawn_all(config, book, &archive, mode)?;
+            }
+            Mode::Live => {
+                let left = resume::look(&spool).map_err(spool_error)?;
+                p.unreadable = left.unreadable;
+                p.spawn_all(config, book, &archive, mode)?;
+                p.resume(left.legs);
+            }
+        }
+        Ok(p)
+    }
+
+    fn seal_leftover(&mut self, mut book: Book, archive: &Archive) -> Result<Book, Left> {
+        let left = leftover::look(&self.data.join("spool")).map_err(Left::Spool)?;
+        let reader = Some(Reader::open(&self.data).map_err(|e| Left::Pipeline(e.into()))?);
+        let mut by = Finisher {
+            archive: archive.clone(),
+            reader,
+            sealed: bounded(0).0,
+            shared: self.shared.clone(),
+            mode: Mode::Replay,
+        };
+        book.seal_leftover(&left, &mut by).map_err(Left::Pipeline)?;
+        self.unreadable = left.unreadable;
+        Ok(book)
+    }
+
+    fn spawn_all(
+        &mut self,
+        config: &Config,
+        mut book: Book,
+        archive: &Archive,
+        mode: Mode,
+    ) -> Result<(), PipelineError> {
         let workers = match config.workers {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
-        let shared = Arc::new(Shared::default());
-        let archive = Archive { data: data.to_owned(), template: config.recording_name.clone() };
-        let finisher = |sealed| -> Result<Finisher, PipelineError> {
-            Ok(Finisher {
-                archive: archive.clone(),
-                reader: Reader::open(data)?,
-                sealed,
-                shared: shared.clone(),
-            })
-        };
-        seal_leftover(&left, &finisher(bounded(0).0)?, &mut ledger, data)?;
-        let (jobs, finishing) = bounded::<Job>(FINISH_QUEUED);
+        let queued = if mode == Mode::Live { FINISH_QUEUED_LIVE } else { FINISH_QUEUED };
+        let (jobs, finishing) = bounded::<Job>(queued);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
         let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
-        let mut threads = Vec::new();
+        let root = self.data.join("spool");
         let mut lanes = Vec::new();
         for n in 0..workers {
             let (lane, batches) = bounded::<Batch>(BATCHES_QUEUED);
-            lanes.push((Batch::default(), lane));
+            lanes.push(lane);
             let mut w = Spooler {
-                writer: SpoolWriter::new(spool.clone()),
-                root: spool.clone(),
+                writer: SpoolWriter::new(root.clone(), archive.disk.clone()),
+                root: root.clone(),
                 jobs: jobs.clone(),
                 emptied: emptied.clone(),
-                shared: shared.clone(),
+                shared: self.shared.clone(),
+                mode,
                 broken: false,
+                closing: Vec::new(),
+                waiting: Vec::new(),
+                retry_at: None,
             };
-            threads.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
-            let f = finisher(sealed.clone())?;
+            self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
+            let mut f = Finisher {
+                archive: archive.clone(),
+                reader: None,
+                sealed: sealed.clone(),
+                shared: self.shared.clone(),
+                mode,
+            };
             let finishing = finishing.clone();
-            threads.push(spawn(format!("finish-{n}"), move || f.run(&finishing))?);
+            self.threads.push(spawn(format!("finish-{n}"), move || f.run(&finishing))?);
         }
-        drop(sealed);
-        let (s, stage) = (shared.clone(), data.to_owned());
-        threads.push(spawn("ledger".to_owned(), move || keep_ledger(ledger, &ledgering, &s, &stage))?);
-        let patience = Patience {
-            media: Duration::from_secs(config.media_timeout_s),
-            hold: Duration::from_secs(config.hold_timeout_s),
-            setup: Duration::from_secs(config.setup_timeout_s),
-        };
-        Ok(Self {
-            listener: Listener::new(patience),
-            router: Router { lanes, empty, shared: shared.clone() },
-            shared,
-            threads,
-            frames: 0,
-            unreadable: left.unreadable,
-        })
+        self.threads.push(spawn("ledger".to_owned(), move || book.run(&ledgering))?);
+        self.router = Router::new(lanes, empty, self.shared.clone(), mode);
+        Ok(())
+    }
+
+    /// Goes on with the calls of an earlier run.
+    fn resume(&mut self, legs: Vec<Resumable>) {
+        let now = wall_clock();
+        for r in legs {
+            let from = r.leg.last_at;
+            let id = self.listener.resume(r.leg);
+            self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
+            self.router.push(id, Entry::Note(id, Box::new(Note::Restart { from, to: now })));
+        }
+        self.router.flush(true);
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
@@ -187,10 +245,51 @@ impl Pipeline {
         !self.frames.is_multiple_of(1024) || !self.shared.failed()
     }
 
+    /// Passes time in live recording, and hands over what is gathered. `write`: it also goes to the kernel.
+    pub fn tick(&mut self, now: CaptureTime, write: bool) -> bool {
+        self.listener.tick(now, &mut self.router);
+        self.router.flush(write);
+        !self.shared.failed()
+    }
+
+    /// Packets were lost on their way to us: that is noted on every call that they may be missing from.
+    pub fn lost(&mut self, place: Place, packets: u64, from: CaptureTime, to: CaptureTime) {
+        let note = Note::Lost { from, to, packets, place };
+        self.note_all(&note);
+    }
+
+    fn note_all(&mut self, note: &Note) {
+        let legs: Vec<LegId> = self.listener.legs_up().collect();
+        for leg in legs {
+            self.router.push(leg, Entry::Note(leg, Box::new(note.clone())));
+        }
+    }
+
     /// What the tap has counted and knows.
     #[must_use]
     pub fn listener(&self) -> &Listener {
         &self.listener
+    }
+
+    /// A part of the recorder that the caller looks after does not work, or works again.
+    pub fn capture_wrong(&self, what: Option<&str>) {
+        match what {
+            Some(what) => self.shared.wrong(Part::Capture, what),
+            None => self.shared.well(Part::Capture),
+        }
+    }
+
+    /// What is wrong now, then what was.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.shared.troubles()
+    }
+
+    /// Packets lost to full queues and to a disk that took nothing; calls sealed by this run.
+    #[must_use]
+    pub fn figures(&self) -> (u64, u64, u64) {
+        let (queue, disk) = self.shared.lost();
+        (queue, disk, self.shared.sealed.load(Ordering::Relaxed))
     }
 
     /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start, with what
@@ -202,26 +301,89 @@ impl Pipeline {
         if !self.shared.failed() {
             self.listener.close(&mut self.router);
         }
-        self.router.flush();
+        let (shared, mut left) = self.end()?;
+        let mut found = std::mem::take(&mut *locked(&shared.found));
+        found.sort();
+        let mut seen = HashSet::new();
+        found.retain(|f| seen.insert(f.id.clone()));
+        left.append(&mut locked(&shared.left));
+        Ok((found, left))
+    }
+
+    /// Ends live recording: calls in progress stay in the spool, on the disk, for the next start.
+    ///
+    /// # Errors
+    /// The first error of any stage that live recording does not survive.
+    pub fn stop(mut self) -> Result<(), PipelineError> {
+        self.listener.park(&mut self.router);
+        self.router.flush(true);
+        self.shared.stop();
+        let data = self.data.clone();
+        self.end()?;
+        sync_disk(&data);
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(Arc<Shared>, Vec<String>), PipelineError> {
+        self.router.flush(false);
         drop(self.router);
-        for t in self.threads {
+        for t in self.spoolers.into_iter().chain(self.threads) {
             if t.join().is_err() {
                 self.shared.fail(PipelineError::Died);
             }
         }
-        if let Some(e) = locked(&self.shared.error).take() {
-            return Err(e);
+        match locked(&self.shared.error).take() {
+            Some(e) => Err(e),
+            None => Ok((self.shared.clone(), self.unreadable)),
         }
-        let mut found = std::mem::take(&mut *locked(&self.shared.found));
-        found.sort();
-        let mut seen = HashSet::new();
-        found.retain(|f| seen.insert(f.id.clone()));
-        let mut left = self.unreadable;
-        left.append(&mut locked(&self.shared.left));
-        Ok((found, left))
+    }
+}
+
+/// Why what was left could not be sealed.
+enum Left {
+    Pipeline(PipelineError),
+    Spool(io::Error),
+}
+
+fn patience(config: &Config) -> Patience {
+    Patience {
+        media: Duration::from_secs(config.media_timeout_s),
+        hold: Duration::from_secs(config.hold_timeout_s),
+        setup: Duration::from_secs(config.setup_timeout_s),
     }
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a thread waits is not a matter of capture time")]
+fn deadline(after: Duration) -> Instant {
+    Instant::now() + after
+}
+
+#[expect(clippy::disallowed_methods, reason = "a refused disk is tried again after a while")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// The host's clock, by which the kernel stamps packets.
+#[expect(clippy::disallowed_methods, reason = "live recording meets the wall clock here")]
+#[must_use]
+pub fn wall_clock() -> CaptureTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    CaptureTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Bytes that are free to us on the disk of `path`, and all its bytes; `None` when it does not say.
+#[must_use]
+pub fn room(path: &Path) -> Option<(u64, u64)> {
+    let s = rustix::fs::statvfs(path).ok()?;
+    Some((s.f_bavail.saturating_mul(s.f_frsize), s.f_blocks.saturating_mul(s.f_frsize)))
+}
+
+/// Makes sure that what the kernel has been given of the data folder is on the disk; takes as long as that takes.
+pub fn sync_disk(data: &Path) -> bool {
+    let synced = std::fs::File::open(data).map(|f| rustix::fs::syncfs(f).is_ok());
+    synced.unwrap_or(false)
 }

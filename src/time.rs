@@ -82,6 +82,14 @@ impl serde::Serialize for CaptureTime {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for CaptureTime {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        let t: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        Ok(Self(i64::try_from(t.as_nanosecond()).unwrap_or(i64::MAX)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,20 +9,24 @@ use support::{names, rust};
 
 /// What each module may use besides itself. `time, limits ← wire ← call, media ← capture ← spool ← archive ← ledger ←
 /// pipeline ← cmd`, and the configuration is for the last two.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("time", &[]),
     ("limits", &[]),
+    ("disk", &[]),
     ("config", &[]),
     ("wire", &["time", "limits"]),
     ("call", &["time", "limits", "wire"]),
     ("media", &["time", "limits", "wire"]),
     ("capture", &["time", "limits", "wire", "call", "media"]),
-    ("spool", &["time", "limits", "wire", "call", "media", "capture"]),
-    ("archive", &["time", "limits", "wire", "call", "media", "capture", "spool"]),
+    ("spool", &["time", "limits", "disk", "wire", "call", "media", "capture"]),
+    ("archive", &["time", "limits", "disk", "wire", "call", "media", "capture", "spool"]),
     ("ledger", &["time", "limits", "wire", "call", "media", "capture", "spool", "archive"]),
     (
         "pipeline",
-        &["time", "limits", "wire", "call", "media", "capture", "spool", "archive", "ledger", "config"],
+        &[
+            "time", "limits", "disk", "wire", "call", "media", "capture", "spool", "archive", "ledger",
+            "config",
+        ],
     ),
     (
         "cmd",

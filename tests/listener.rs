@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
 use earwitness::call::listener::{Listener, Output, Over, Patience, Track};
+use earwitness::call::note::Note;
 use earwitness::call::record::Carried;
 use earwitness::call::switchboard::LegId;
+use earwitness::call::witness::Loss;
 use earwitness::time::CaptureTime;
+use earwitness::wire::endpoint::Endpoint;
 use earwitness::wire::frame::LinkType;
 use earwitness::wire::{ip, transport};
 use std::collections::BTreeMap;
@@ -21,19 +24,21 @@ struct Tape {
 }
 
 impl Output for Tape {
-    fn open(&mut self, _: u64, leg: LegId, _: &str) {
+    fn open(&mut self, leg: LegId, _: &str) {
         assert!(self.legs.insert(leg, (0, 0)).is_none());
     }
-    fn packet(&mut self, _: u64, leg: LegId, track: Track, _: CaptureTime, _: &[u8]) {
+    fn packet(&mut self, leg: LegId, track: Track, _: CaptureTime, _: &[u8]) {
         let counts = self.legs.get_mut(&leg).expect("a packet of a leg that is not open");
         match track {
             Track::Signalling => counts.0 += 1,
             Track::Media => counts.1 += 1,
         }
     }
-    fn finish(&mut self, _: u64, legs: &[LegId], over: Over, _: Option<Carried>) {
+    fn note(&mut self, _: LegId, _: &Note) {}
+    fn finish(&mut self, legs: &[LegId], over: Over, _: Option<Carried>) {
         self.calls.push((legs.to_vec(), over));
     }
+    fn primary(&mut self, _: Endpoint, _: &Loss) {}
 }
 
 struct Scene {

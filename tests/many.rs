@@ -8,7 +8,7 @@ mod support;
 use earwitness::capture::file::CaptureFile;
 use earwitness::capture::merge::Merged;
 use earwitness::config::Config;
-use earwitness::pipeline::Pipeline;
+use earwitness::pipeline::{Mode, Pipeline};
 use generate::{LegTruth, Options};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -84,7 +84,8 @@ fn apart(all: &[u8], legs: &[LegTruth]) -> Vec<Vec<u8>> {
 fn replay_here(data: &Path, capture: &[u8]) -> Vec<String> {
     let at = data.with_extension("pcap");
     std::fs::write(&at, capture).unwrap();
-    let mut pipeline = Pipeline::start(data, &Config { workers: 1, ..Config::default() }).unwrap();
+    let mut pipeline =
+        Pipeline::start(data, &Config { workers: 1, ..Config::default() }, Mode::Replay).unwrap();
     let mut merged = Merged::new(vec![CaptureFile::open(&at).unwrap()]);
     while merged.next(|at, link, bytes| assert!(pipeline.frame(at, link, bytes))) {}
     pipeline.finish().unwrap().0.into_iter().map(|f| f.id).collect()

@@ -7,10 +7,10 @@ use super::{naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
+use crate::disk::Disk;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -76,6 +76,8 @@ pub struct Archive {
     pub data: PathBuf,
     /// Template of names below `recordings/`.
     pub template: String,
+    /// The disk that the data folder is on.
+    pub disk: Disk,
 }
 
 impl Archive {
@@ -121,17 +123,17 @@ impl Archive {
         };
         let whole = self.data.join(&stem);
         let folder = whole.parent().unwrap_or(&self.data);
-        folders(folder).map_err(fail(folder))?;
+        folders(folder, &self.disk).map_err(fail(folder))?;
         let mut parts = Vec::new();
         let written = (|| {
             parts.extend(self.audio(&mut call, legs, &stem)?);
             parts.extend(self.packets(legs, &stem)?);
-            Sealed::seal(call.record, &self.data, parts).map_err(fail(&whole))
+            Sealed::seal(call.record, &self.data, parts, &self.disk).map_err(fail(&whole))
         })();
         if written.is_err() {
             // A full disk is not helped by half a file; the spool has everything.
             for p in [part_of(&whole, "wav"), part_of(&whole, "pcap")] {
-                let _ = fs::remove_file(p);
+                let _ = self.disk.remove(&p);
             }
         }
         Ok(Outcome::Sealed { call: Box::new(written?), replaces })
@@ -162,8 +164,8 @@ impl Archive {
         stem: &Path,
     ) -> Result<Option<Part>, FinishError> {
         let at = part_of(&self.data.join(stem), "wav");
-        let written =
-            wav::write(call, legs, &at).map_err(|error| FinishError::Write { path: at.clone(), error })?;
+        let written = wav::write(call, legs, &at, &self.disk)
+            .map_err(|error| FinishError::Write { path: at.clone(), error })?;
         let Some(w) = written else { return Ok(None) };
         if w.cut {
             let detail =
@@ -185,7 +187,8 @@ impl Archive {
             return Ok(None);
         }
         let at = part_of(&self.data.join(stem), "pcap");
-        packets::write(legs, &at).map_err(|error| FinishError::Write { path: at.clone(), error })?;
+        packets::write(legs, &at, &self.disk)
+            .map_err(|error| FinishError::Write { path: at.clone(), error })?;
         Ok(Some(Part { row: row("packets", stem, "pcap"), at }))
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::capture::file::CaptureFile;
 use crate::capture::merge::Merged;
+use crate::disk::Disk;
 use crate::spool::format::{FILE_HEADER, MEDIA, SIGNALLING, record_header};
 use crate::spool::read::LegStory;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the spool cannot be read to its end or the file not be written.
-pub fn write(legs: &[LegStory], path: &Path) -> io::Result<u64> {
+pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let mut files = Vec::new();
     for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
         match CaptureFile::open(&file) {
@@ -22,7 +22,7 @@ pub fn write(legs: &[LegStory], path: &Path) -> io::Result<u64> {
         }
     }
     let mut merged = Merged::new(files);
-    let mut out = BufWriter::with_capacity(256 << 10, File::create(path)?);
+    let mut out = BufWriter::with_capacity(256 << 10, disk.create(path)?);
     out.write_all(&FILE_HEADER)?;
     let mut n = 0;
     let mut wrote = Ok(());

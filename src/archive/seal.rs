@@ -4,9 +4,10 @@
 //! them, 3. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger.
 
 use crate::call::record::{CallRecord, File as FileRow};
+use crate::disk::Disk;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -36,21 +37,20 @@ impl Sealed {
     ///
     /// # Errors
     /// When a file cannot be read, synced or renamed; parts that are not in their place yet stay parts.
-    pub fn seal(mut record: CallRecord, data: &Path, mut parts: Vec<Part>) -> io::Result<Self> {
+    pub fn seal(mut record: CallRecord, data: &Path, mut parts: Vec<Part>, disk: &Disk) -> io::Result<Self> {
         for part in &mut parts {
-            let file = File::open(&part.at)?;
-            (part.row.bytes, part.row.sha256) = digest(&file)?;
-            file.sync_all()?;
+            (part.row.bytes, part.row.sha256) = digest(&File::open(&part.at)?)?;
+            disk.sync(&part.at)?;
         }
         let mut folders = BTreeSet::new();
         for part in parts {
             let place = data.join(&part.row.path);
-            fs::rename(&part.at, &place)?;
+            disk.rename(&part.at, &place)?;
             folders.extend(place.parent().map(Path::to_owned));
             record.files.push(part.row);
         }
         for folder in folders {
-            File::open(folder)?.sync_all()?;
+            disk.sync(&folder)?;
         }
         Ok(Self { record })
     }
@@ -88,15 +88,15 @@ pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
 ///
 /// # Errors
 /// When one cannot be made.
-pub fn folders(path: &Path) -> io::Result<()> {
+pub fn folders(path: &Path, disk: &Disk) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    folders(parent)?;
-    match fs::create_dir(path) {
+    folders(parent, disk)?;
+    match disk.make_folder(path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(e) => Err(e),
-        Ok(()) => File::open(parent)?.sync_all(),
+        Ok(()) => disk.sync(parent),
     }
 }

@@ -1,6 +1,7 @@
 //! The sound of a call as a RIFF/WAVE file of 16-bit PCM.
 
 use super::assemble::Assembled;
+use crate::disk::Disk;
 use crate::limits::{AUDIO_SECONDS, WAV_BYTES};
 use crate::media::codec::decoder;
 use crate::media::mix::{self, Cue, Payloads, Track};
@@ -72,7 +73,7 @@ impl Payloads for SpoolPayloads {
 ///
 /// # Errors
 /// When the spool cannot be read or the file not be written.
-pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Option<Written>> {
+pub fn write(call: &Assembled, legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<Option<Written>> {
     let sample_rate =
         call.streams.iter().filter(|s| s.is_audible()).flat_map(|s| &s.voices).map(|v| v.rate).max();
     let (Some(sample_rate), Ok(channels @ 1..)) = (sample_rate, u16::try_from(call.channels)) else {
@@ -84,7 +85,7 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path) -> io::Result<Opt
     let told = call.record.ended_at.map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
     let least = ((told * f64::from(sample_rate)) as u64).min(most);
     let spec = WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
-    let file = BufWriter::with_capacity(256 << 10, File::create(path)?);
+    let file = BufWriter::with_capacity(256 << 10, disk.create(path)?);
     let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
     let mut payloads = SpoolPayloads {
         files: legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?,

@@ -4,10 +4,13 @@
 //! announces it, the map of media needs no lock, and a replay gives the same result every time.
 
 use super::dialog::Heard;
+use super::note::Note;
 use super::record::Carried;
+use super::resume::Resumed;
 use super::roster::Roster;
 use super::sip_stream::{Cut, Direction, SipStreams};
 use super::switchboard::{FlowKey, LegId};
+use super::witness::Loss;
 use crate::limits::TUNNEL_DEPTH;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
@@ -42,12 +45,16 @@ pub enum Over {
 
 /// What the tap tells the workers. Packets of a leg come in order of capture, behind its `open`.
 pub trait Output {
-    /// A leg begins. `call` chooses the worker; `name` is a file name that is the same in every replay.
-    fn open(&mut self, call: u64, leg: LegId, name: &str);
+    /// A leg begins. `name` is a file name that is the same in every replay.
+    fn open(&mut self, leg: LegId, name: &str);
     /// A packet of a leg: a whole IP packet.
-    fn packet(&mut self, call: u64, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]);
+    fn packet(&mut self, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]);
+    /// Something to keep beside the packets of a leg.
+    fn note(&mut self, leg: LegId, note: &Note);
     /// All legs of a call are over. `carried`: its primary was lost meanwhile.
-    fn finish(&mut self, call: u64, legs: &[LegId], over: Over, carried: Option<Carried>);
+    fn finish(&mut self, legs: &[LegId], over: Over, carried: Option<Carried>);
+    /// A primary was lost, or is back.
+    fn primary(&mut self, primary: Endpoint, loss: &Loss);
 }
 
 /// When a call that says nothing more is over.
@@ -197,6 +204,23 @@ impl Listener {
             self.messages(&cuts, out);
             self.roster.sweep(at, &mut self.counters, out);
         }
+    }
+
+    /// Goes on with a leg of an earlier run, which is in the spool already.
+    pub fn resume(&mut self, leg: Resumed) -> LegId {
+        self.roster.resume(leg)
+    }
+
+    /// Legs in progress.
+    pub fn legs_up(&self) -> impl Iterator<Item = LegId> {
+        self.roster.legs_up()
+    }
+
+    /// The recorder stops and another will go on: what is held in memory is given out, and the calls stay.
+    pub fn park(&mut self, out: &mut impl Output) {
+        let cuts = self.streams.drain();
+        self.messages(&cuts, out);
+        self.roster.park(self.now, &mut self.counters, out);
     }
 
     /// The capture has ended: everything is given out.

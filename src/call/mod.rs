@@ -3,11 +3,13 @@
 pub mod dialog;
 pub mod identity;
 pub mod listener;
+pub mod note;
 pub mod offer;
 pub mod pairing;
 pub mod portrait;
 pub mod prebuffer;
 pub mod record;
+pub mod resume;
 pub mod roster;
 pub mod session;
 pub mod sip_stream;

@@ -4,7 +4,7 @@
 //! Absent values serialize as `null`.
 
 use crate::time::CaptureTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A string enum that knows its word in JSON and in the ledger.
@@ -23,6 +23,12 @@ macro_rules! words {
         }
         impl Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> { s.serialize_str(self.word()) }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let w = String::deserialize(d)?;
+                Self::from_word(&w).ok_or_else(|| serde::de::Error::custom(format!("no such word as {w:?}")))
+            }
         }
     };
 }
@@ -87,7 +93,7 @@ words! {
 }
 
 /// Somebody in the call, as first announced.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// SIP or tel URI without parameters.
     pub uri: Option<String>,
@@ -98,7 +104,7 @@ pub struct Party {
 }
 
 /// A participant over the life of the call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     /// `caller`, `callee`, or `p3`, `p4`… in the order they appeared.
     pub party: String,
@@ -117,7 +123,7 @@ pub struct Participant {
 }
 
 /// One RTP stream (one SSRC from one source to one destination).
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stream {
     /// Who speaks in it: a participant's `party`, or `mixed`.
     pub party: Option<String>,
@@ -152,7 +158,7 @@ pub struct Stream {
 }
 
 /// A stretch in which a party's sound is missing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gap {
     /// Whose sound.
     pub party: Option<String>,
@@ -165,7 +171,7 @@ pub struct Gap {
 }
 
 /// A dialled digit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dtmf {
     /// Who dialled.
     pub party: Option<String>,
@@ -176,7 +182,7 @@ pub struct Dtmf {
 }
 
 /// Something that happened in the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When.
     pub at: CaptureTime,
@@ -187,7 +193,7 @@ pub struct Event {
 }
 
 /// That the call went on here after its primary recorder was lost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried {
     /// `address:port` of the primary.
     pub primary: String,
@@ -198,7 +204,7 @@ pub struct Carried {
 }
 
 /// A file of a sealed recording.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct File {
     /// `audio` or `packets`.
     pub kind: String,
@@ -222,7 +228,7 @@ pub struct File {
 }
 
 /// A call, as a person would call one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
     /// The same on every recorder that heard the call.
     pub id: String,

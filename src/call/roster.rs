@@ -5,6 +5,7 @@ use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
+use super::resume::Resumed;
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
 use crate::limits::{DIALOGS, SIGNALLING_LINGER, TOMBSTONE_AGE, TOMBSTONES};
@@ -102,7 +103,7 @@ impl Roster {
         let Some(dialog) = &mut leg.dialog else { return };
         let named = dialog.hear(heard);
         leg.last_at = self.now;
-        out.packet(leg.call, id, Track::Signalling, heard.at, packet);
+        out.packet(id, Track::Signalling, heard.at, packet);
         if let Some(primary) = dialog.primary() {
             watch(&mut self.witness, heard, primary);
         }
@@ -152,7 +153,7 @@ impl Roster {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.media_at = Some(self.now);
         counters.media += 1;
-        out.packet(leg.call, id, Track::Media, at, ip_packet);
+        out.packet(id, Track::Media, at, ip_packet);
     }
 
     /// A datagram could not be delivered: told to the witness when it was media or signalling of a call that is up.
@@ -257,7 +258,7 @@ impl Roster {
 
     fn open(&mut self, id: LegId, name: &str, leg: Leg, out: &mut impl Output) {
         self.calls.entry(leg.call).or_default().push(id);
-        out.open(leg.call, id, name);
+        out.open(id, name);
         self.legs.insert(id, leg);
     }
 
@@ -282,6 +283,48 @@ impl Roster {
         for (call, over) in over {
             self.finish(now, call, over, out);
         }
+    }
+
+    /// Goes on with a leg of an earlier run. Legs come in order of their beginning.
+    pub fn resume(&mut self, r: Resumed) -> LegId {
+        let (id, own) = (self.leg_number(), self.call_number());
+        let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
+        let joined = bib.and_then(|(at, bib)| self.pairing.join(at, bib, own));
+        let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        let ends = r.flows.first().map(|f| (f.source.min(f.destination), f.source.max(f.destination)));
+        let mut leg = Leg {
+            call,
+            call_id: Vec::new(),
+            ends: ends.unwrap_or_default(),
+            dialog: None,
+            media_at: r.media_at,
+            last_at: r.last_at,
+        };
+        if let Some(d) = r.dialog {
+            leg.call_id = d.call_id.clone().into_bytes();
+            self.by_call_id.insert(leg.call_id.clone(), id);
+            self.switchboard.claim(id, d.media.claims());
+            self.switchboard.end(id, d.ended_at());
+            leg.dialog = Some(Box::new(d));
+        } else {
+            self.media_only.insert(leg.ends, id);
+        }
+        for f in r.flows {
+            self.switchboard.tie(id, f);
+        }
+        self.calls.entry(call).or_default().push(id);
+        self.legs.insert(id, leg);
+        id
+    }
+
+    /// Legs in progress.
+    pub fn legs_up(&self) -> impl Iterator<Item = LegId> {
+        self.legs.keys().copied()
+    }
+
+    /// Media that is held for signalling to name it is given out as calls of its own: who goes on may join them.
+    pub fn park(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
+        self.promote(now, Ripe::All, counters, out);
     }
 
     /// The capture has ended: everything is given out.
@@ -337,7 +380,7 @@ impl Roster {
                 self.ended_ids.insert(leg.call_id, now);
             }
         }
-        out.finish(call, &legs, over, carried);
+        out.finish(&legs, over, carried);
     }
 
     /// How a leg was carried past the loss of its primary.

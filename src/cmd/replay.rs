@@ -4,7 +4,7 @@ use super::{ConfigArgs, DataArgs, Exit, Failure, calls, json_line};
 use crate::capture::file::{CaptureFile, OpenError};
 use crate::capture::merge::Merged;
 use crate::ledger::Reader;
-use crate::pipeline::{Found, Pipeline};
+use crate::pipeline::{Found, Mode, Pipeline};
 use crate::time::CaptureTime;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -37,7 +37,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = args.config.load()?;
     let data = args.data.folder_or(&config);
     // The data folder first: after a replay it is one, whatever became of the files.
-    let mut pipeline = Pipeline::start(&data, &config)?;
+    let mut pipeline = Pipeline::start(&data, &config, Mode::Replay)?;
     let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);

@@ -7,16 +7,42 @@ use crate::time::CaptureTime;
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-/// The ledger of a data folder, open for writing. There is one at a time: a lock on `ledger.lock` holds that, and
-/// the system drops the lock however the process ends.
+/// The right to write to a data folder. There is one at a time: a lock on `ledger.lock` holds that, and the system drops
+/// the lock however the process ends. A clone is the same right.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    data: PathBuf,
+    _file: Arc<File>,
+}
+
+impl Lock {
+    /// Takes the right to write to a data folder; makes the folder when there is none.
+    ///
+    /// # Errors
+    /// When another recorder has it, or the folder cannot be written.
+    pub fn take(data_dir: &Path) -> Result<Self, LedgerError> {
+        let folder = |source| LedgerError::Folder { dir: data_dir.to_owned(), source };
+        std::fs::create_dir_all(data_dir).map_err(folder)?;
+        let file =
+            OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
+        file.try_lock().map_err(|e| match e {
+            TryLockError::WouldBlock => LedgerError::InUse { dir: data_dir.to_owned() },
+            TryLockError::Error(source) => folder(source),
+        })?;
+        Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) })
+    }
+}
+
+/// The ledger of a data folder, open for writing.
 #[derive(Debug)]
 pub struct Ledger {
     db: Connection,
     path: PathBuf,
-    /// Dropped last: the lock is held for as long as the database is open.
-    _lock: File,
+    /// Dropped last: the right is held for as long as the database is open.
+    _lock: Lock,
 }
 
 /// Prepared statements kept: more than this file has.
@@ -29,21 +55,21 @@ impl Ledger {
     /// # Errors
     /// When another recorder has it, it is of a newer version, damaged, or the folder cannot be written.
     pub fn open(data_dir: &Path) -> Result<Self, LedgerError> {
-        let folder = |source| LedgerError::Folder { dir: data_dir.to_owned(), source };
-        std::fs::create_dir_all(data_dir).map_err(folder)?;
-        let lock =
-            OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
-        lock.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => LedgerError::InUse { dir: data_dir.to_owned() },
-            TryLockError::Error(source) => folder(source),
-        })?;
-        let path = data_dir.join(FILE_NAME);
+        Self::open_locked(&Lock::take(data_dir)?)
+    }
+
+    /// The same, by who has the right already.
+    ///
+    /// # Errors
+    /// When it is of a newer version, damaged, or cannot be written.
+    pub fn open_locked(lock: &Lock) -> Result<Self, LedgerError> {
+        let path = lock.data.join(FILE_NAME);
         let wrong = |e| LedgerError::sqlite("open", &path, e);
         let mut db = Connection::open(&path).map_err(wrong)?;
         upgrade::check(&db, &path, upgrade::newest())?;
         tune(&db).map_err(wrong)?;
         upgrade::upgrade(&mut db, &path, upgrade::MIGRATIONS)?;
-        Ok(Self { db, path, _lock: lock })
+        Ok(Self { db, path, _lock: lock.clone() })
     }
 
     /// Writes down finished calls, all or none; a call of the same id is replaced. When this returns, they

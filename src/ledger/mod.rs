@@ -13,7 +13,7 @@ mod row;
 mod tests;
 mod upgrade;
 
-pub use commit::Ledger;
+pub use commit::{Ledger, Lock};
 pub use query::{Filter, Reader};
 
 use std::path::{Path, PathBuf};

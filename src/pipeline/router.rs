@@ -1,14 +1,21 @@
-//! The tap's end of the channels: packets are gathered into batches, by call.
+//! The tap's end of the channels: packets are gathered into batches, by leg.
 
-use super::{PipelineError, Shared};
+use super::{Mode, PipelineError, Shared};
+use crate::archive::finish::Job;
 use crate::call::listener::{Output, Over, Track};
+use crate::call::note::{Note, Place};
 use crate::call::record::Carried;
 use crate::call::switchboard::LegId;
-use crate::limits::{BATCH_BYTES, BATCH_PACKETS};
+use crate::call::witness::Loss;
+use crate::limits::{BATCH_BYTES, BATCH_PACKETS, CONTROL_BYTES, CONTROL_ENTRIES};
 use crate::spool::format::record_header;
 use crate::time::CaptureTime;
-use crossbeam_channel::{Receiver, Sender};
-use std::sync::Arc;
+use crate::wire::endpoint::Endpoint;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use hashbrown::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What the tap hands to a spool worker, many at once.
 #[derive(Default)]
@@ -20,59 +27,197 @@ pub(super) struct Batch {
 
 pub(super) enum Entry {
     Open(LegId, String),
-    Packet { leg: LegId, track: Track, end: usize },
-    Finish(Vec<LegId>, Over, Option<Carried>),
+    /// A leg that is on disk already: its folder, and the lengths of its files as far as they are whole.
+    Resume(LegId, PathBuf, [u64; 2]),
+    Packet {
+        leg: LegId,
+        track: Track,
+        at: CaptureTime,
+        end: usize,
+    },
+    Note(LegId, Box<Note>),
+    Close(LegId, Arc<Ending>, usize),
+    /// What is in the buffers goes to the kernel now.
+    Flush,
+}
+
+/// A call that is over: its legs may be with several workers, and the last one to close makes it a job.
+pub(super) struct Ending {
+    folders: Mutex<Vec<Option<PathBuf>>>,
+    open: AtomicUsize,
+    over: Over,
+    carried: Option<Carried>,
+}
+
+impl Ending {
+    /// A leg is closed; gives the job when it was the last.
+    pub(super) fn closed(&self, index: usize, folder: Option<PathBuf>) -> Option<Job> {
+        let mut folders = super::locked(&self.folders);
+        if let Some(f) = folders.get_mut(index) {
+            *f = folder;
+        }
+        let last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
+        let folders = folders.iter_mut().filter_map(Option::take);
+        last.then(|| Job { folders: folders.collect(), over: self.over, carried: self.carried.clone() })
+    }
+}
+
+/// The way to one worker.
+pub(super) struct Lane {
+    batch: Batch,
+    to: Sender<Batch>,
+    /// Entries of the batch, and their bytes, that a full queue has left here: no media among them.
+    kept: (usize, usize),
+    /// Media that a full queue has cost.
+    lost: HashMap<LegId, Lost>,
+}
+
+#[derive(Clone, Copy)]
+struct Lost {
+    packets: u64,
+    from: CaptureTime,
+    to: CaptureTime,
 }
 
 /// The tap's end of the channels.
 pub(super) struct Router {
-    pub(super) lanes: Vec<(Batch, Sender<Batch>)>,
-    pub(super) empty: Receiver<Batch>,
-    pub(super) shared: Arc<Shared>,
+    lanes: Vec<Lane>,
+    empty: Receiver<Batch>,
+    shared: Arc<Shared>,
+    mode: Mode,
 }
 
 impl Router {
-    fn lane(&mut self, call: u64) -> Option<&mut (Batch, Sender<Batch>)> {
-        let n = self.lanes.len() as u64;
-        self.lanes.get_mut(usize::try_from(call % n.max(1)).unwrap_or(0))
+    pub(super) fn new(
+        lanes: Vec<Sender<Batch>>,
+        empty: Receiver<Batch>,
+        shared: Arc<Shared>,
+        mode: Mode,
+    ) -> Self {
+        let lane = |to| Lane { batch: Batch::default(), to, kept: (0, 0), lost: HashMap::new() };
+        Self { lanes: lanes.into_iter().map(lane).collect(), empty, shared, mode }
     }
 
-    fn push(&mut self, call: u64, entry: Entry) {
-        let fresh = || self.empty.try_recv().unwrap_or_default();
-        let n = self.lanes.len() as u64;
-        let Some(lane) = self.lanes.get_mut(usize::try_from(call % n.max(1)).unwrap_or(0)) else { return };
-        lane.0.entries.push(entry);
-        if lane.0.entries.len() >= BATCH_PACKETS || lane.0.bytes.len() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut lane.0, fresh());
-            // A worker only ends before the tap when it has died.
-            if lane.1.send(full).is_err() {
-                self.shared.fail(PipelineError::Died);
+    /// A leg stays with one worker: its packets come to the disk in order.
+    fn lane(&mut self, leg: LegId) -> Option<&mut Lane> {
+        let n = self.lanes.len().max(1) as u64;
+        self.lanes.get_mut(usize::try_from(leg.0 % n).unwrap_or(0))
+    }
+
+    pub(super) fn push(&mut self, leg: LegId, entry: Entry) {
+        let Some(lane) = self.lane(leg) else { return };
+        lane.batch.entries.push(entry);
+        let new = (lane.batch.entries.len() - lane.kept.0, lane.batch.bytes.len() - lane.kept.1);
+        if new.0 >= BATCH_PACKETS || new.1 >= BATCH_BYTES {
+            let n = leg.0 % self.lanes.len().max(1) as u64;
+            self.send(usize::try_from(n).unwrap_or(0));
+        }
+    }
+
+    /// Sends what is gathered for a worker. A replay waits for room in the queue; live, the tap never does.
+    fn send(&mut self, n: usize) {
+        let fresh = self.empty.try_recv().unwrap_or_default();
+        let Some(lane) = self.lanes.get_mut(n) else { return };
+        let full = std::mem::replace(&mut lane.batch, fresh);
+        // A worker only ends before the tap when it has died.
+        match self.mode {
+            Mode::Replay => {
+                if lane.to.send(full).is_err() {
+                    self.shared.fail(PipelineError::Died);
+                }
+            }
+            Mode::Live => match lane.to.try_send(full) {
+                Ok(()) => lane.sent(),
+                Err(TrySendError::Full(batch)) => self.shared.queue_full(lane.keep(batch)),
+                Err(TrySendError::Disconnected(_)) => self.shared.fail(PipelineError::Died),
+            },
+        }
+    }
+
+    /// Sends what is gathered, full or not. `write`: the workers shall give to the kernel what they hold.
+    pub(super) fn flush(&mut self, write: bool) {
+        for n in 0..self.lanes.len() {
+            let Some(lane) = self.lanes.get_mut(n) else { continue };
+            if write {
+                lane.batch.entries.push(Entry::Flush);
+            }
+            if !lane.batch.entries.is_empty() {
+                self.send(n);
             }
         }
     }
+}
 
-    pub(super) fn flush(&mut self) {
-        for (batch, lane) in &mut self.lanes {
-            let _ = lane.send(std::mem::take(batch));
+impl Lane {
+    /// The queue has room again: what it has cost is noted on the legs.
+    fn sent(&mut self) {
+        self.kept = (0, 0);
+        for (leg, Lost { packets, from, to }) in self.lost.drain() {
+            let note = Note::Lost { from, to, packets, place: Place::Queue };
+            self.batch.entries.push(Entry::Note(leg, Box::new(note)));
         }
+    }
+
+    /// The queue is full: media are let go and counted; what says which calls there are is kept. Gives the packets let go.
+    fn keep(&mut self, full: Batch) -> u64 {
+        let (mut from, mut let_go) = (0, 0);
+        let mut kept = Batch::default();
+        for (i, entry) in full.entries.into_iter().enumerate() {
+            match entry {
+                Entry::Packet { leg, track, at, end } => {
+                    let record = full.bytes.get(from..end).unwrap_or_default();
+                    from = end;
+                    if track == Track::Signalling && kept.bytes.len() + record.len() <= CONTROL_BYTES {
+                        kept.bytes.extend_from_slice(record);
+                        let end = kept.bytes.len();
+                        kept.entries.push(Entry::Packet { leg, track, at, end });
+                    } else {
+                        let_go += 1;
+                        let lost = self.lost.entry(leg).or_insert(Lost { packets: 0, from: at, to: at });
+                        (lost.packets, lost.to) = (lost.packets + 1, at);
+                    }
+                }
+                // One that waits already is enough.
+                Entry::Flush if i < self.kept.0 => {}
+                // For hours nothing was taken: those calls are sealed at the next start, from what is there.
+                _ if kept.entries.len() >= CONTROL_ENTRIES => let_go += 1,
+                other => kept.entries.push(other),
+            }
+        }
+        self.kept = (kept.entries.len(), kept.bytes.len());
+        self.batch = kept;
+        let_go
     }
 }
 
 impl Output for Router {
-    fn open(&mut self, call: u64, leg: LegId, name: &str) {
-        self.push(call, Entry::Open(leg, name.to_owned()));
+    fn open(&mut self, leg: LegId, name: &str) {
+        self.push(leg, Entry::Open(leg, name.to_owned()));
     }
 
-    fn packet(&mut self, call: u64, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]) {
-        let Some((batch, _)) = self.lane(call) else { return };
+    fn packet(&mut self, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]) {
+        let Some(lane) = self.lane(leg) else { return };
         let length = u32::try_from(ip_packet.len()).unwrap_or(u32::MAX);
-        batch.bytes.extend_from_slice(&record_header(at, length));
-        batch.bytes.extend_from_slice(ip_packet);
-        let end = batch.bytes.len();
-        self.push(call, Entry::Packet { leg, track, end });
+        let bytes = &mut lane.batch.bytes;
+        bytes.extend_from_slice(&record_header(at, length));
+        bytes.extend_from_slice(ip_packet);
+        let end = bytes.len();
+        self.push(leg, Entry::Packet { leg, track, at, end });
     }
 
-    fn finish(&mut self, call: u64, legs: &[LegId], over: Over, carried: Option<Carried>) {
-        self.push(call, Entry::Finish(legs.to_vec(), over, carried));
+    fn note(&mut self, leg: LegId, note: &Note) {
+        self.push(leg, Entry::Note(leg, Box::new(note.clone())));
+    }
+
+    fn finish(&mut self, legs: &[LegId], over: Over, carried: Option<Carried>) {
+        let folders = Mutex::new(vec![None; legs.len()]);
+        let ending = Arc::new(Ending { folders, open: AtomicUsize::new(legs.len()), over, carried });
+        for (i, leg) in legs.iter().enumerate() {
+            self.push(*leg, Entry::Close(*leg, ending.clone(), i));
+        }
+    }
+
+    fn primary(&mut self, primary: Endpoint, loss: &Loss) {
+        self.shared.primary(primary, loss);
     }
 }

@@ -1,11 +1,16 @@
 //! The spool's files are plain pcap: nanoseconds, little-endian, raw IP packets.
 
+use crate::call::note::Note;
 use crate::time::{CaptureTime, NANOS_PER_SEC};
+use serde::{Deserialize, Serialize};
 
 /// SIP of the dialog.
 pub const SIGNALLING: &str = "signalling.pcap";
 /// Media of the dialog.
 pub const MEDIA: &str = "media.pcap";
+
+/// What the tap knew of the leg and no packet tells: a JSON object a line.
+pub const NOTES: &str = "notes.jsonl";
 
 /// Header of a file: version 2.4, snap length 262,144, `LINKTYPE_RAW`.
 pub const FILE_HEADER: [u8; 24] =
@@ -22,4 +27,31 @@ pub fn record_header(at: CaptureTime, length: u32) -> [u8; 16] {
         part.copy_from_slice(&v.to_le_bytes());
     }
     h
+}
+
+/// A note with its place among the packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// The note.
+    #[serde(flatten)]
+    pub note: Note,
+    /// Length of the signalling file when it was made.
+    pub signalling: u64,
+    /// Length of the media file when it was made.
+    pub media: u64,
+}
+
+/// A line of the notes file: JSON, for people too.
+#[must_use]
+pub fn note_line(note: &Note, [signalling, media]: [u64; 2]) -> Vec<u8> {
+    // Times, numbers and strings can always be written.
+    let mut line = serde_json::to_vec(&Noted { note: note.clone(), signalling, media }).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// The notes of a file; a torn line is left out.
+#[must_use]
+pub fn notes(text: &[u8]) -> Vec<Noted> {
+    text.split(|b| *b == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect()
 }

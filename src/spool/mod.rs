@@ -3,4 +3,5 @@
 pub mod format;
 pub mod leftover;
 pub mod read;
+pub mod resume;
 pub mod writer;

@@ -1,6 +1,6 @@
 //! Reads a leg's spool back: the one way from packets to a recording, after a call, a crash or a merge.
 
-use super::format::{FILE_HEADER, MEDIA, SIGNALLING};
+use super::format::{self, FILE_HEADER, MEDIA, NOTES, Noted, SIGNALLING};
 use crate::call::dialog::{Dialog, Heard};
 use crate::call::portrait::Portrait;
 use crate::call::switchboard::FlowKey;
@@ -50,6 +50,8 @@ pub struct LegStory {
     pub misdated: u64,
     /// RTP packets of streams beyond the limit.
     pub unlisted: u64,
+    /// What the tap noted.
+    pub notes: Vec<Noted>,
 }
 
 /// What a leg's signalling tells, and when the leg began: enough to know which call it is of.
@@ -57,7 +59,7 @@ pub struct LegStory {
 /// # Errors
 /// When a file cannot be opened.
 pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
-    let mut story = LegStory { folder: folder.to_owned(), ..LegStory::default() };
+    let mut story = LegStory::begin(folder);
     if let Some(mut file) = open(&folder.join(SIGNALLING))? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
@@ -80,7 +82,7 @@ const WILD_S: f64 = 10.0;
 /// # Errors
 /// When a file cannot be opened.
 pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
-    let mut story = LegStory { folder: folder.to_owned(), ..LegStory::default() };
+    let mut story = LegStory::begin(folder);
     if let Some(mut file) = open(&folder.join(SIGNALLING))? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
@@ -114,6 +116,12 @@ fn is_torn(path: &Path) -> bool {
 }
 
 impl LegStory {
+    fn begin(folder: &Path) -> Self {
+        // Notes that cannot be read are no reason to lose the call.
+        let notes = std::fs::read(folder.join(NOTES)).map(|text| format::notes(&text)).unwrap_or_default();
+        Self { folder: folder.to_owned(), notes, ..Self::default() }
+    }
+
     /// Corrects packets that the capture dated far from both their neighbours: one such date would stretch the
     /// recording by as much.
     fn mend_dates(&mut self) {

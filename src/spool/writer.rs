@@ -1,107 +1,186 @@
 //! Appends packets to the spool. One writer belongs to one worker thread.
 //!
 //! A file is opened, appended to and closed for each buffer: thousands of calls never hold thousands of
-//! descriptors.
+//! descriptors. When the disk refuses (full, read-only, gone), what it did not take stays in the buffers, up to
+//! `HELD_BYTES`, and is offered again; what is beyond is counted on the leg it is missing from, and noted there when the disk takes
+//! writes again.
 
-use super::format::{FILE_HEADER, MEDIA, SIGNALLING};
+use super::format::{FILE_HEADER, MEDIA, NOTES, SIGNALLING, note_line};
 use crate::call::listener::Track;
+use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
-use crate::limits::SPOOL_BUFFER_BYTES;
+use crate::disk::Disk;
+use crate::limits::{HELD_BYTES, SPOOL_BUFFER_BYTES};
+use crate::time::CaptureTime;
 use hashbrown::HashMap;
-use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+/// A file of a leg: what waits to be appended, and what is there.
+#[derive(Default)]
+struct Tail {
+    waiting: Vec<u8>,
+    /// Length of the file as far as it is whole.
+    written: u64,
+    /// The last write failed: what it left behind `written` must be cut off first.
+    torn: bool,
+}
+
+/// Packets that were let go for want of room.
+#[derive(Clone, Copy, Default)]
+struct LetGo {
+    packets: u64,
+    from: CaptureTime,
+    to: CaptureTime,
+}
 
 #[derive(Default)]
 struct Leg {
     folder: PathBuf,
-    signalling: Vec<u8>,
-    media: Vec<u8>,
-}
-
-impl Leg {
-    /// Signalling first: media on disk without the messages that name it would be a call of media alone.
-    fn write(&mut self) -> io::Result<()> {
-        write_out(&self.folder.join(SIGNALLING), &mut self.signalling)?;
-        write_out(&self.folder.join(MEDIA), &mut self.media)
-    }
+    made: bool,
+    signalling: Tail,
+    media: Tail,
+    notes: Tail,
+    let_go: LetGo,
+    /// It is in the list of legs that have something to write.
+    listed: bool,
 }
 
 /// The spool of one worker.
 pub struct SpoolWriter {
     root: PathBuf,
+    disk: Disk,
     legs: HashMap<LegId, Leg>,
+    /// Legs that have something to write.
+    unwritten: Vec<LegId>,
+    /// Bytes in all buffers.
+    held: usize,
+    /// The disk refused the last write: buffers are not tried again before the next flush.
+    refused: bool,
     /// Buffers to use again.
     spare: Vec<Vec<u8>>,
+    /// Packets let go for want of room, in all.
+    pub let_go: u64,
 }
 
 impl SpoolWriter {
     /// A writer below this folder, which must exist.
     #[must_use]
-    pub fn new(root: PathBuf) -> Self {
-        Self { root, legs: HashMap::new(), spare: Vec::new() }
+    pub fn new(root: PathBuf, disk: Disk) -> Self {
+        Self {
+            root,
+            disk,
+            legs: HashMap::new(),
+            unwritten: Vec::new(),
+            held: 0,
+            refused: false,
+            spare: Vec::new(),
+            let_go: 0,
+        }
     }
 
-    /// Begins a leg in a folder of its own.
-    ///
-    /// # Errors
-    /// When the folder cannot be made.
-    pub fn open(&mut self, leg: LegId, name: &str) -> io::Result<()> {
-        let mut folder = self.root.join(name);
-        let mut n = 1;
-        while let Err(e) = fs::create_dir(&folder) {
-            // The same dialog twice at the same instant, as when a file is replayed together with its copy.
-            if e.kind() != io::ErrorKind::AlreadyExists || n > 1000 {
-                return Err(e);
-            }
-            n += 1;
-            folder = self.root.join(format!("{name}-{n}"));
-        }
-        let (signalling, media) = (self.buffer(), self.buffer());
-        self.legs.insert(leg, Leg { folder, signalling, media });
-        Ok(())
+    /// Begins a leg; its folder is made when there is something to write to it.
+    pub fn open(&mut self, leg: LegId, name: &str) {
+        let tails = [self.buffer(), self.buffer()].map(|waiting| Tail { waiting, ..Tail::default() });
+        let [signalling, media] = tails;
+        self.legs.insert(leg, Leg { folder: self.root.join(name), signalling, media, ..Leg::default() });
+    }
+
+    /// Goes on with a leg that is on disk already: `lengths` of its signalling and its media file, as far as they are
+    /// whole; what is behind is cut off.
+    pub fn resume(&mut self, leg: LegId, folder: PathBuf, lengths: [u64; 2]) {
+        let [signalling, media] = lengths.map(|written| Tail { written, torn: true, ..Tail::default() });
+        let notes = std::fs::metadata(folder.join(NOTES)).map_or(0, |m| m.len());
+        let notes = Tail { written: notes, ..Tail::default() };
+        self.legs.insert(leg, Leg { folder, made: true, signalling, media, notes, ..Leg::default() });
     }
 
     /// Appends a record (header and packet) to a leg's file.
     ///
     /// # Errors
-    /// When a full buffer cannot be written.
-    pub fn append(&mut self, leg: LegId, track: Track, record: &[u8]) -> io::Result<()> {
+    /// When a full buffer cannot be written. It is kept.
+    pub fn append(&mut self, leg: LegId, track: Track, at: CaptureTime, record: &[u8]) -> io::Result<()> {
         let Some(l) = self.legs.get_mut(&leg) else {
             return Ok(());
         };
-        let buffer = match track {
-            Track::Signalling => &mut l.signalling,
-            Track::Media => &mut l.media,
+        // Signalling is little and without it media are worth less: it may have twice the room.
+        let (tail, room) = match track {
+            Track::Signalling => (&mut l.signalling, 2 * HELD_BYTES),
+            Track::Media => (&mut l.media, HELD_BYTES),
         };
-        buffer.extend_from_slice(record);
-        if buffer.len() >= SPOOL_BUFFER_BYTES { l.write() } else { Ok(()) }
+        if self.held + record.len() > room {
+            l.let_go = l.let_go.and(at);
+            self.let_go += 1;
+            return Ok(());
+        }
+        tail.waiting.extend_from_slice(record);
+        self.held += record.len();
+        let full = tail.waiting.len() >= SPOOL_BUFFER_BYTES;
+        self.list(leg);
+        if full && !self.refused { self.write(leg) } else { Ok(()) }
+    }
+
+    /// Appends a note to a leg.
+    pub fn note(&mut self, leg: LegId, note: &Note) {
+        let Some(l) = self.legs.get_mut(&leg) else { return };
+        let line = note_line(note, [&l.signalling, &l.media].map(Tail::end));
+        if self.held + line.len() <= 2 * HELD_BYTES {
+            self.held += line.len();
+            l.notes.waiting.extend_from_slice(&line);
+            self.list(leg);
+        }
+    }
+
+    fn list(&mut self, leg: LegId) {
+        if let Some(l) = self.legs.get_mut(&leg).filter(|l| !l.listed) {
+            l.listed = true;
+            self.unwritten.push(leg);
+        }
     }
 
     /// Writes out what all legs have in their buffers.
     ///
     /// # Errors
-    /// The first error; the other legs are written all the same.
+    /// The first error; what was not written is kept, and tried again at the next flush.
     pub fn flush(&mut self) -> io::Result<()> {
-        let mut done = Ok(());
-        for l in self.legs.values_mut() {
-            done = done.and(l.write());
+        self.refused = false;
+        while let Some(leg) = self.unwritten.pop() {
+            if let Some(l) = self.legs.get_mut(&leg) {
+                l.listed = false;
+                self.write(leg)?;
+            }
         }
-        done
+        Ok(())
     }
 
     /// Writes out what a leg has left and forgets it; its folder is whole then.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written; the leg stays as it was.
     pub fn close(&mut self, leg: LegId) -> io::Result<Option<PathBuf>> {
-        let Some(mut l) = self.legs.remove(&leg) else {
-            return Ok(None);
-        };
-        let written = l.write();
-        self.spare.extend([l.signalling, l.media]);
+        self.write(leg)?;
+        let Some(l) = self.legs.remove(&leg) else { return Ok(None) };
+        self.spare.extend([l.signalling.waiting, l.media.waiting]);
         self.spare.truncate(256);
-        written.map(|()| Some(l.folder))
+        Ok(l.made.then_some(l.folder))
+    }
+
+    /// Signalling first: media on disk without the messages that name it would be a call of media alone.
+    fn write(&mut self, leg: LegId) -> io::Result<()> {
+        let Some(l) = self.legs.get_mut(&leg) else { return Ok(()) };
+        if l.let_go.packets > 0 {
+            let LetGo { packets, from, to } = std::mem::take(&mut l.let_go);
+            self.note(leg, &Note::Lost { from, to, packets, place: Place::Disk });
+        }
+        let Some(l) = self.legs.get_mut(&leg) else { return Ok(()) };
+        let before = l.waiting();
+        let done = l.write(&self.root, &self.disk);
+        self.held -= before - l.waiting();
+        if done.is_err() {
+            self.refused = true;
+            self.list(leg);
+        }
+        done
     }
 
     fn buffer(&mut self) -> Vec<u8> {
@@ -109,15 +188,86 @@ impl SpoolWriter {
     }
 }
 
-fn write_out(path: &Path, buffer: &mut Vec<u8>) -> io::Result<()> {
-    if buffer.is_empty() {
-        return Ok(());
+impl LetGo {
+    fn and(self, at: CaptureTime) -> Self {
+        let from = if self.packets == 0 { at } else { self.from };
+        Self { packets: self.packets + 1, from, to: at }
     }
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    if file.metadata()?.len() == 0 {
-        file.write_all(&FILE_HEADER)?;
+}
+
+impl Leg {
+    fn waiting(&self) -> usize {
+        [&self.signalling, &self.media, &self.notes].iter().map(|t| t.waiting.len()).sum()
     }
-    file.write_all(buffer)?;
-    buffer.clear();
-    Ok(())
+
+    fn write(&mut self, root: &Path, disk: &Disk) -> io::Result<()> {
+        if self.waiting() == 0 {
+            return Ok(());
+        }
+        if !self.made {
+            self.make(root, disk)?;
+        }
+        let folder = &self.folder;
+        let written = self
+            .signalling
+            .write(&folder.join(SIGNALLING), &FILE_HEADER, disk)
+            .and_then(|()| self.media.write(&folder.join(MEDIA), &FILE_HEADER, disk))
+            .and_then(|()| self.notes.write(&folder.join(NOTES), &[], disk));
+        if written.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) && root.is_dir() {
+            // Somebody has removed the folder of a call in progress: what comes from now on is kept all the same.
+            self.made = false;
+            for tail in [&mut self.signalling, &mut self.media, &mut self.notes] {
+                (tail.written, tail.torn) = (0, false);
+            }
+        }
+        written
+    }
+
+    /// Makes a folder of its own: the same dialog may come twice at the same instant, as when a file is replayed
+    /// together with its copy.
+    fn make(&mut self, root: &Path, disk: &Disk) -> io::Result<()> {
+        let name = self.folder.file_name().unwrap_or_default().to_os_string();
+        for n in 2..1000 {
+            match disk.make_folder(&self.folder) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    let mut other = name.clone();
+                    other.push(format!("-{n}"));
+                    self.folder = root.join(other);
+                }
+                made => {
+                    self.made = made.is_ok();
+                    return made;
+                }
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists))
+    }
+}
+
+impl Tail {
+    /// Where the next record will be in the file.
+    fn end(&self) -> u64 {
+        self.written.max(FILE_HEADER.len() as u64) + self.waiting.len() as u64
+    }
+
+    fn write(&mut self, path: &Path, header: &[u8], disk: &Disk) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let mut file = disk.append(path)?;
+        if self.torn {
+            file.cut(self.written)?;
+            self.torn = false;
+        }
+        let header = if self.written == 0 { header } else { &[] };
+        let written = file.write_all(header).and_then(|()| file.write_all(&self.waiting));
+        if let Err(e) = written {
+            // Half a record in the middle of a file would hide what is appended behind it.
+            self.torn = file.cut(self.written).is_err();
+            return Err(e);
+        }
+        self.written += (header.len() + self.waiting.len()) as u64;
+        self.waiting.clear();
+        Ok(())
+    }
 }

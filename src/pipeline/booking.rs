@@ -1,0 +1,139 @@
+//! The ledger thread: sealed calls are written down, and only then their spool is removed.
+
+use super::board::Part;
+use super::sealing::{Ended, Finisher};
+use super::{Found, Mode, PipelineError, Shared, deadline, locked, pause};
+use crate::archive::finish::{FinishError, Job, Outcome};
+use crate::archive::seal::Sealed;
+use crate::call::listener::Over;
+use crate::disk::Disk;
+use crate::ledger::{Ledger, LedgerError, Lock};
+use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
+use crate::spool::format::MEDIA;
+use crate::spool::leftover::Leftover;
+use crate::time::CaptureTime;
+use crossbeam_channel::Receiver;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Who writes to the ledger.
+pub(super) struct Book {
+    pub(super) lock: Lock,
+    /// `None` while it cannot be opened.
+    pub(super) ledger: Option<Ledger>,
+    pub(super) data: PathBuf,
+    pub(super) disk: Disk,
+    pub(super) shared: Arc<Shared>,
+    pub(super) mode: Mode,
+}
+
+impl Book {
+    /// Seals what a killed run left behind, before a replay can meet it: the same call may be in what comes.
+    pub(super) fn seal_leftover(&mut self, left: &Leftover, by: &mut Finisher) -> Result<(), PipelineError> {
+        for folders in &left.calls {
+            let job = Job { folders: folders.clone(), over: Over::CaptureEnded, carried: None };
+            match by.finish(&job) {
+                Ok(outcome) => self.write_down(&[Ended { outcome, folders: job.folders }])?,
+                Err(FinishError::Spool(e)) => by.shared.leave(&e),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        // They are not what this run was asked for.
+        locked(&self.shared.found).clear();
+        Ok(())
+    }
+
+    pub(super) fn run(&mut self, ended: &Receiver<Ended>) {
+        let mut waiting = Vec::new();
+        while let Ok(first) = ended.recv() {
+            waiting.push(first);
+            // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
+            let until = deadline(LEDGER_LINGER);
+            while waiting.len() < LEDGER_BATCH {
+                match ended.recv_deadline(until) {
+                    Ok(e) => waiting.push(e),
+                    Err(_) => break,
+                }
+            }
+            match self.mode {
+                Mode::Replay if self.shared.failed() => {}
+                Mode::Replay => {
+                    if let Err(e) = self.write_down(&waiting) {
+                        self.shared.fail(e);
+                    }
+                }
+                Mode::Live => self.insist(&waiting),
+            }
+            waiting.clear();
+        }
+    }
+
+    /// Tries until it is written. When the recorder stops before, the next one seals these calls once more.
+    fn insist(&mut self, ended: &[Ended]) {
+        while let Err(e) = self.write_down(ended) {
+            let what = format!(
+                "{e}; recording goes on, and the calls are kept in the spool until the ledger takes them"
+            );
+            self.shared.wrong(Part::Ledger, &what);
+            self.ledger = None;
+            if self.shared.stopping() {
+                return;
+            }
+            pause(RETRY);
+        }
+        self.shared.well(Part::Ledger);
+    }
+
+    fn ledger(&mut self) -> Result<&mut Ledger, LedgerError> {
+        let ledger = match self.ledger.take() {
+            Some(l) => l,
+            None => Ledger::open_locked(&self.lock)?,
+        };
+        Ok(self.ledger.insert(ledger))
+    }
+
+    /// A replay prints what it has found; a live recorder would count for years.
+    fn found(&self, at: CaptureTime, id: &str) {
+        self.shared.sealed.fetch_add(1, Ordering::Relaxed);
+        if self.mode == Mode::Replay {
+            locked(&self.shared.found).push(Found { at, id: id.to_owned() });
+        }
+    }
+
+    fn write_down(&mut self, ended: &[Ended]) -> Result<(), LedgerError> {
+        let mut sealed = Vec::new();
+        let mut outgrown = Vec::new();
+        for e in ended {
+            if let Outcome::Sealed { call, replaces } = &e.outcome {
+                sealed.push(Sealed::clone(call));
+                outgrown.extend(replaces.iter().cloned());
+            }
+        }
+        self.ledger()?.commit(&sealed)?;
+        for path in outgrown {
+            // Files of a lesser copy that the row no longer names. Left behind they are only listed by `verify`.
+            let _ = self.disk.remove(&self.data.join(path));
+        }
+        let mut under_way = locked(&self.shared.under_way);
+        for e in ended {
+            for f in &e.folders {
+                // A spool that stays is sealed again at the next start, with the same result. Its media goes first:
+                // killed between the two, media that stayed without its signalling would be a call of media alone.
+                let _ = self.disk.remove(&f.join(MEDIA));
+                let _ = self.disk.remove_folder(f);
+            }
+            match &e.outcome {
+                Outcome::Sealed { call, .. } => {
+                    let r = call.record();
+                    under_way.remove(&r.id);
+                    self.found(r.order_time(), &r.id);
+                }
+                Outcome::Known { id, at } => self.found(*at, id),
+                Outcome::Nothing => {}
+            }
+        }
+        self.shared.settled.notify_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! A spool worker: batches of packets go to the files of their legs, finished calls on to the finishers.
+
+use super::board::Part;
+use super::router::{Batch, Ending, Entry};
+use super::{Mode, PipelineError, Shared, deadline};
+use crate::archive::finish::Job;
+use crate::call::switchboard::LegId;
+use crate::limits::{RETRY, STOP_PATIENCE};
+use crate::spool::writer::SpoolWriter;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) struct Spooler {
+    pub(super) writer: SpoolWriter,
+    pub(super) root: PathBuf,
+    pub(super) jobs: Sender<Job>,
+    pub(super) emptied: Sender<Batch>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) mode: Mode,
+    /// In a replay: the spool has failed.
+    pub(super) broken: bool,
+    /// Legs that could not be closed yet, and jobs that found the queue full.
+    pub(super) closing: Vec<(LegId, Arc<Ending>, usize)>,
+    pub(super) waiting: Vec<Job>,
+    /// After a refusal the disk is not asked again before this.
+    pub(super) retry_at: Option<Instant>,
+}
+
+impl Spooler {
+    pub(super) fn run(&mut self, batches: &Receiver<Batch>) {
+        for mut batch in batches {
+            // A failure further on stops a replay; what it had read before still goes to the spool. When the spool
+            // itself has failed, the channel is only emptied, so that the tap does not wait for ever.
+            if !self.broken {
+                self.take(&mut batch);
+            }
+            batch.entries.clear();
+            batch.bytes.clear();
+            let _ = self.emptied.try_send(batch);
+        }
+        let until = deadline(STOP_PATIENCE);
+        loop {
+            self.retry_at = None;
+            self.flush();
+            if self.retry_at.is_none() || deadline(RETRY / 10) > until {
+                break;
+            }
+            super::pause(RETRY / 10);
+        }
+    }
+
+    fn take(&mut self, batch: &mut Batch) {
+        let mut from = 0;
+        for entry in batch.entries.drain(..) {
+            let done = match entry {
+                Entry::Open(leg, name) => {
+                    self.writer.open(leg, &name);
+                    Ok(())
+                }
+                Entry::Resume(leg, folder, lengths) => {
+                    self.writer.resume(leg, folder, lengths);
+                    Ok(())
+                }
+                Entry::Packet { leg, track, at, end } => {
+                    let record = batch.bytes.get(from..end).unwrap_or_default();
+                    from = end;
+                    self.writer.append(leg, track, at, record)
+                }
+                Entry::Note(leg, note) => {
+                    self.writer.note(leg, &note);
+                    Ok(())
+                }
+                Entry::Close(leg, ending, index) => {
+                    self.close(leg, ending, index);
+                    Ok(())
+                }
+                Entry::Flush => {
+                    self.flush();
+                    Ok(())
+                }
+            };
+            self.told(done);
+        }
+    }
+
+    /// What came of writing: a replay ends with the first error, live recording goes on and tries again.
+    fn told(&mut self, done: io::Result<()>) {
+        match done {
+            Ok(()) => {}
+            Err(error) if self.mode == Mode::Replay => {
+                self.broken = true;
+                self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
+            }
+            Err(error) => {
+                self.retry_at = Some(deadline(RETRY));
+                let path = self.root.display();
+                let kept =
+                    "what is captured is held in memory as far as it goes, and written when there is room";
+                self.shared.wrong(Part::Spool, &format!("cannot write the spool {path}: {error}; {kept}"));
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.retry_at.is_some_and(|t| deadline(std::time::Duration::ZERO) < t) {
+            return;
+        }
+        self.retry_at = None;
+        let flushed = self.writer.flush();
+        if flushed.is_ok() && self.mode == Mode::Live {
+            self.shared.well(Part::Spool);
+        }
+        self.told(flushed);
+        if self.retry_at.is_none() {
+            for (leg, ending, index) in std::mem::take(&mut self.closing) {
+                self.close(leg, ending, index);
+            }
+        }
+        for job in std::mem::take(&mut self.waiting) {
+            self.hand_on(job);
+        }
+        self.shared.count_let_go(&mut self.writer.let_go);
+    }
+
+    fn close(&mut self, leg: LegId, ending: Arc<Ending>, index: usize) {
+        match self.writer.close(leg) {
+            Ok(folder) => {
+                if let Some(job) = ending.closed(index, folder) {
+                    self.hand_on(job);
+                }
+            }
+            Err(e) => {
+                self.told(Err(e));
+                self.closing.push((leg, ending, index));
+            }
+        }
+    }
+
+    /// Live, a worker does not wait for the finishers: the call is safe in its spool.
+    fn hand_on(&mut self, job: Job) {
+        match self.mode {
+            Mode::Replay => drop(self.jobs.send(job)),
+            Mode::Live => {
+                if let Err(TrySendError::Full(job)) = self.jobs.try_send(job) {
+                    self.waiting.push(job);
+                }
+            }
+        }
+    }
+}

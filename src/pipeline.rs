@@ -12,10 +12,14 @@ mod board;
 mod booking;
 mod router;
 mod sealing;
+mod serve;
 mod shared;
 mod spooling;
+mod status;
 
 pub use board::{Part, Trouble};
+pub use serve::ask;
+pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, FinishError, Job};
 use crate::call::listener::{Listener, Patience};
@@ -24,7 +28,7 @@ use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock, Reader};
-use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
+use crate::limits::{BATCHES_QUEUED, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
 use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
@@ -83,6 +87,17 @@ pub struct Found {
     pub id: String,
 }
 
+/// What the stages behind the tap have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Packets lost to a full queue.
+    pub queue_lost: u64,
+    /// Packets lost to a disk that did not take them.
+    pub disk_lost: u64,
+    /// Calls sealed and written down by this run.
+    pub sealed: u64,
+}
+
 /// Where the packets come from, and so what may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -125,7 +140,7 @@ impl Pipeline {
         let spool_error = |error| PipelineError::Spool { path: spool.clone(), error };
         std::fs::create_dir_all(&spool).map_err(spool_error)?;
         let shared = Arc::new(Shared::default());
-        let book = Book {
+        let mut book = Book {
             ledger: (mode == Mode::Replay).then(|| Ledger::open_locked(&lock)).transpose()?,
             lock,
             data: data.to_owned(),
@@ -153,9 +168,11 @@ impl Pipeline {
                 p.spawn_all(config, book, &archive, mode)?;
             }
             Mode::Live => {
+                book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;
                 p.spawn_all(config, book, &archive, mode)?;
+                p.look_after(config)?;
                 p.resume(left.legs);
             }
         }
@@ -225,6 +242,38 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Starts what looks after a live recorder.
+    fn look_after(&mut self, config: &Config) -> Result<(), PipelineError> {
+        let (data, shared) = (self.data.clone(), self.shared.clone());
+        let every = Duration::from_secs(config.sync_s);
+        self.threads.push(spawn("sync".to_owned(), move || serve::keep_synced(&data, every, &shared))?);
+        let (data, shared) = (self.data.clone(), self.shared.clone());
+        match serve::listen(&data) {
+            Ok(socket) => {
+                let answer = move || serve::answer(&socket, &data, &shared);
+                self.threads.push(spawn("status".to_owned(), answer)?);
+            }
+            Err(e) => {
+                tracing::error!("`earwitness status` will not work: no socket in {}: {e}", data.display());
+            }
+        }
+        if !config.on_primary_change.is_empty() {
+            let (tell, told) = bounded(COMMANDS_QUEUED);
+            *locked(&self.shared.command) = Some(tell);
+            let (command, shared) = (config.on_primary_change.clone(), self.shared.clone());
+            let run = move || serve::run_commands(&command, &told, &shared);
+            self.threads.push(spawn("command".to_owned(), run)?);
+        }
+        Ok(())
+    }
+
+    /// Says what `status` answers from now on.
+    pub fn publish(&self, status: &Status) {
+        let mut text = serde_json::to_string(status).unwrap_or_default();
+        text.push('\n');
+        *locked(&self.shared.status) = text;
+    }
+
     /// Goes on with the calls of an earlier run.
     fn resume(&mut self, legs: Vec<Resumable>) {
         let now = wall_clock();
@@ -285,11 +334,17 @@ impl Pipeline {
         self.shared.troubles()
     }
 
-    /// Packets lost to full queues and to a disk that took nothing; calls sealed by this run.
+    /// What the stages behind the tap have counted.
     #[must_use]
-    pub fn figures(&self) -> (u64, u64, u64) {
-        let (queue, disk) = self.shared.lost();
-        (queue, disk, self.shared.sealed.load(Ordering::Relaxed))
+    pub fn figures(&self) -> Figures {
+        let (queue_lost, disk_lost) = self.shared.lost();
+        Figures { queue_lost, disk_lost, sealed: self.shared.sealed.load(Ordering::Relaxed) }
+    }
+
+    /// What of an earlier run's spool could not be read, and why; it stays where it is.
+    #[must_use]
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
     }
 
     /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start, with what

@@ -12,7 +12,7 @@ use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
 use crate::spool::format::MEDIA;
 use crate::spool::leftover::Leftover;
 use crate::time::CaptureTime;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,8 +46,15 @@ impl Book {
 
     pub(super) fn run(&mut self, ended: &Receiver<Ended>) {
         let mut waiting = Vec::new();
-        while let Ok(first) = ended.recv() {
-            waiting.push(first);
+        loop {
+            match ended.recv_timeout(RETRY) {
+                Ok(first) => waiting.push(first),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.open_again();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
             let until = deadline(LEDGER_LINGER);
             while waiting.len() < LEDGER_BATCH {
@@ -72,10 +79,7 @@ impl Book {
     /// Tries until it is written. When the recorder stops before, the next one seals these calls once more.
     fn insist(&mut self, ended: &[Ended]) {
         while let Err(e) = self.write_down(ended) {
-            let what = format!(
-                "{e}; recording goes on, and the calls are kept in the spool until the ledger takes them"
-            );
-            self.shared.wrong(Part::Ledger, &what);
+            self.refused(&e);
             self.ledger = None;
             if self.shared.stopping() {
                 return;
@@ -83,6 +87,21 @@ impl Book {
             pause(RETRY);
         }
         self.shared.well(Part::Ledger);
+    }
+
+    /// Live, the finishers wait for a ledger that they can read.
+    pub(super) fn open_again(&mut self) {
+        if self.mode == Mode::Live && self.ledger.is_none() {
+            match self.ledger() {
+                Ok(_) => self.shared.well(Part::Ledger),
+                Err(e) => self.refused(&e),
+            }
+        }
+    }
+
+    fn refused(&self, e: &LedgerError) {
+        let kept = "recording goes on, and calls stay in the spool until the ledger takes them";
+        self.shared.wrong(Part::Ledger, &format!("{e}; {kept}"));
     }
 
     fn ledger(&mut self) -> Result<&mut Ledger, LedgerError> {

@@ -5,6 +5,7 @@ use super::{Found, PipelineError};
 use crate::call::witness::Loss;
 use crate::capture::file::OpenError;
 use crate::wire::endpoint::Endpoint;
+use crossbeam_channel::Sender;
 use hashbrown::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,10 @@ pub(super) struct Shared {
     pub(super) left: Mutex<Vec<String>>,
     board: Mutex<Board>,
     stopping: AtomicBool,
+    /// What `status` answers: JSON.
+    pub(super) status: Mutex<String>,
+    /// To whom changes of primaries are told, when somebody wants to know.
+    pub(super) command: Mutex<Option<Sender<String>>>,
     /// Packets lost to full queues, and to a disk that took nothing.
     queue_lost: AtomicU64,
     disk_lost: AtomicU64,
@@ -52,6 +57,7 @@ impl Shared {
     /// The recorder ends: nothing is tried again.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        locked(&self.command).take();
         self.settled.notify_all();
     }
 
@@ -95,6 +101,15 @@ impl Shared {
 
     /// A primary was lost, or is back.
     pub(super) fn primary(&self, primary: Endpoint, loss: &Loss) {
+        if let Some(command) = &*locked(&self.command) {
+            let what = if loss.back.is_some() { "primary-back" } else { "primary-lost" };
+            let told = serde_json::json!({
+                "what": what, "primary": primary.to_string(), "lost_at": loss.from, "back_at": loss.back,
+                "evidence": loss.evidence,
+            });
+            // So many at once are one outage.
+            let _ = command.try_send(told.to_string());
+        }
         match loss.back {
             None => {
                 tracing::warn!(%primary, lost_at = %loss.from, "the primary {primary} is lost: {}", loss.evidence.join("; "));

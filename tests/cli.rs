@@ -399,7 +399,11 @@ fn what_may_not_be_meant_is_said_and_is_no_error() {
     for part in ["EARWITNESS_SERVICE_HOST", "no no-such-nic", "no command no-such-command"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    command.env("EARWITNESS_SYNC_S", "never").assert().code(1);
+    command.env("EARWITNESS_CAPTURE_FILTER", "udp port sip").assert().code(0);
+    command.env("EARWITNESS_CAPTURE_FILTER", "udp prt sip");
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(said.starts_with("earwitness: key `capture_filter`: ") && said.contains("udp prt sip"), "{said}");
+    command.env("EARWITNESS_CAPTURE_FILTER", "").env("EARWITNESS_SYNC_S", "never").assert().code(1);
 }
 
 #[test]

@@ -93,6 +93,9 @@ pub const BATCH_BYTES: usize = 128 << 10;
 /// Batches under way to one worker.
 pub const BATCHES_QUEUED: usize = 64;
 
+/// The same in live recording, where the tap does not wait: a disk that stalls for a second at 1,000,000 packets/s.
+pub const BATCHES_QUEUED_LIVE: usize = 2_048;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 

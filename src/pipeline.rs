@@ -28,7 +28,9 @@ use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock, Reader};
-use crate::limits::{BATCHES_QUEUED, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
+use crate::limits::{
+    BATCHES_QUEUED, BATCHES_QUEUED_LIVE, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED,
+};
 use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
@@ -183,6 +185,7 @@ impl Pipeline {
         let left = leftover::look(&self.data.join("spool")).map_err(Left::Spool)?;
         let reader = Some(Reader::open(&self.data).map_err(|e| Left::Pipeline(e.into()))?);
         let mut by = Finisher {
+            number: 0,
             archive: archive.clone(),
             reader,
             sealed: bounded(0).0,
@@ -205,16 +208,20 @@ impl Pipeline {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
-        let queued = if mode == Mode::Live { FINISH_QUEUED_LIVE } else { FINISH_QUEUED };
+        let (queued, batches_queued) = match mode {
+            Mode::Live => (FINISH_QUEUED_LIVE, BATCHES_QUEUED_LIVE),
+            Mode::Replay => (FINISH_QUEUED, BATCHES_QUEUED),
+        };
         let (jobs, finishing) = bounded::<Job>(queued);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
         let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
         let root = self.data.join("spool");
         let mut lanes = Vec::new();
         for n in 0..workers {
-            let (lane, batches) = bounded::<Batch>(BATCHES_QUEUED);
+            let (lane, batches) = bounded::<Batch>(batches_queued);
             lanes.push(lane);
             let mut w = Spooler {
+                number: n,
                 writer: SpoolWriter::new(root.clone(), archive.disk.clone()),
                 root: root.clone(),
                 jobs: jobs.clone(),
@@ -228,6 +235,7 @@ impl Pipeline {
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
             let mut f = Finisher {
+                number: n,
                 archive: archive.clone(),
                 reader: None,
                 sealed: sealed.clone(),
@@ -320,11 +328,11 @@ impl Pipeline {
         &self.listener
     }
 
-    /// A part of the recorder that the caller looks after does not work, or works again.
-    pub fn capture_wrong(&self, what: Option<&str>) {
+    /// An interface, by its number, does not work, or works again.
+    pub fn capture_wrong(&self, interface: usize, what: Option<&str>) {
         match what {
-            Some(what) => self.shared.wrong(Part::Capture, what),
-            None => self.shared.well(Part::Capture),
+            Some(what) => self.shared.wrong(Part::Capture, interface, what),
+            None => self.shared.well(Part::Capture, interface),
         }
     }
 

@@ -189,12 +189,12 @@ impl Tap {
     fn tell_changes(&mut self, now: CaptureTime) {
         for change in self.ears.changes() {
             match change {
-                Change::Gone { name, why } => {
+                Change::Gone { interface, name, why } => {
                     let what = format!("interface {name} is not there: {why}; it is waited for");
-                    self.pipeline.capture_wrong(Some(&what));
+                    self.pipeline.capture_wrong(interface, Some(&what));
                 }
-                Change::Back { since, .. } => {
-                    self.pipeline.capture_wrong(None);
+                Change::Back { interface, since, .. } => {
+                    self.pipeline.capture_wrong(interface, None);
                     self.pipeline.lost(Place::Interface, 0, since, now);
                 }
             }

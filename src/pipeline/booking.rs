@@ -86,14 +86,14 @@ impl Book {
             }
             pause(RETRY);
         }
-        self.shared.well(Part::Ledger);
+        self.shared.well(Part::Ledger, 0);
     }
 
     /// Live, the finishers wait for a ledger that they can read.
     pub(super) fn open_again(&mut self) {
         if self.mode == Mode::Live && self.ledger.is_none() {
             match self.ledger() {
-                Ok(_) => self.shared.well(Part::Ledger),
+                Ok(_) => self.shared.well(Part::Ledger, 0),
                 Err(e) => self.refused(&e),
             }
         }
@@ -101,7 +101,7 @@ impl Book {
 
     fn refused(&self, e: &LedgerError) {
         let kept = "recording goes on, and calls stay in the spool until the ledger takes them";
-        self.shared.wrong(Part::Ledger, &format!("{e}; {kept}"));
+        self.shared.wrong(Part::Ledger, 0, &format!("{e}; {kept}"));
     }
 
     fn ledger(&mut self) -> Result<&mut Ledger, LedgerError> {

@@ -1,6 +1,6 @@
 //! State that all threads see.
 
-use super::board::{Board, Part, Trouble};
+use super::board::{Board, News, Part, Trouble};
 use super::{Found, PipelineError};
 use crate::call::witness::Loss;
 use crate::capture::file::OpenError;
@@ -65,16 +65,16 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// A part of the recorder does not work.
-    pub(super) fn wrong(&self, part: Part, what: &str) {
-        if locked(&self.board).wrong(super::wall_clock(), part, what) {
+    /// A part of the recorder does not work, for this thread of it.
+    pub(super) fn wrong(&self, part: Part, thread: usize, what: &str) {
+        if locked(&self.board).wrong(super::wall_clock(), part, thread, what) != News::No {
             tracing::error!("{what}");
         }
     }
 
-    /// A part of the recorder works.
-    pub(super) fn well(&self, part: Part) {
-        let over = locked(&self.board).well(super::wall_clock(), part);
+    /// A part of the recorder works, for this thread of it.
+    pub(super) fn well(&self, part: Part, thread: usize) {
+        let over = locked(&self.board).well(super::wall_clock(), part, thread);
         if let Some(t) = over {
             let took = t.until.unwrap_or_default().secs_since(t.since);
             tracing::warn!("it works again after {took:.1} s: {}", t.what);

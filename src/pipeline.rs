@@ -35,6 +35,7 @@ use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
 use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
@@ -184,6 +185,8 @@ impl Pipeline {
                 p.spawn_all(config, book, &archive, mode)?;
             }
             Mode::Live => {
+                let primaries: Vec<Endpoint> = config.primaries.iter().map(|a| (*a).into()).collect();
+                p.listener.watch(&primaries);
                 book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;

@@ -10,6 +10,7 @@ use super::witness::{Loss, PrimaryReport, Witness};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::icmp::Unreachable;
+use hashbrown::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ impl Roster {
         for p in primaries {
             self.witness.watch(*p);
         }
+    }
+
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        let calls: HashSet<u64> =
+            self.legs.values().filter(|l| l.carried.is_some()).map(|l| l.call).collect();
+        calls.len()
     }
 
     /// What is held of each primary, and how many calls that it records are up.

@@ -176,6 +176,12 @@ impl Listener {
         self.roster.watch(primaries);
     }
 
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        self.roster.carried_up()
+    }
+
     /// What is held of each primary, for `status`.
     #[must_use]
     pub fn primaries(&self) -> Vec<PrimaryReport> {

@@ -327,6 +327,7 @@ impl Listener {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         let known = self.streams.knows(source, destination);
+        self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if tcp.fin || tcp.rst {

@@ -6,6 +6,7 @@ pub mod export;
 pub mod ladder;
 pub mod replay;
 mod sealed_file;
+mod sealed_record;
 pub mod show;
 mod terminal;
 pub mod verify;

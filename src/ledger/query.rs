@@ -160,12 +160,25 @@ impl Reader {
         Ok(id.chars().take(len).collect())
     }
 
-    /// Does any call have this file? `path` is relative to the data folder.
+    /// Does any call have this file, or its record in it? `path` is relative to the data folder.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn knows_file(&self, path: &str) -> Result<bool, LedgerError> {
-        self.snapshot(|db| db.prepare_cached("SELECT 1 FROM files WHERE path = ?1")?.exists([path]))
+        let sql = "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM calls WHERE record_path = ?1";
+        self.snapshot(|db| db.prepare_cached(sql)?.exists([path]))
+    }
+
+    /// The file that holds the record of the call of this very id, relative to the data folder; `None` when it was
+    /// sealed by a version that wrote none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn record_path(&self, id: &str) -> Result<Option<String>, LedgerError> {
+        self.snapshot(|db| {
+            let mut sql = db.prepare_cached("SELECT record_path FROM calls WHERE id = ?1")?;
+            Ok(sql.query_row([id], |r| r.get(0)).optional()?.flatten())
+        })
     }
 
     fn near(&self, id: &str) -> Result<Vec<String>, LedgerError> {

@@ -39,8 +39,8 @@ impl Lock {
 /// The ledger of a data folder, open for writing.
 #[derive(Debug)]
 pub struct Ledger {
-    db: Connection,
-    path: PathBuf,
+    pub(super) db: Connection,
+    pub(super) path: PathBuf,
     /// Dropped last: the right is held for as long as the database is open.
     _lock: Lock,
 }
@@ -63,7 +63,11 @@ impl Ledger {
     /// # Errors
     /// When it is of a newer version, damaged, or cannot be written.
     pub fn open_locked(lock: &Lock) -> Result<Self, LedgerError> {
-        let path = lock.data.join(FILE_NAME);
+        Self::open_at(lock, lock.data.join(FILE_NAME))
+    }
+
+    /// Opens a ledger under another name.
+    pub(super) fn open_at(lock: &Lock, path: PathBuf) -> Result<Self, LedgerError> {
         let wrong = |e| LedgerError::sqlite("open", &path, e);
         let mut db = Connection::open(&path).map_err(wrong)?;
         upgrade::check(&db, &path, upgrade::newest())?;
@@ -79,6 +83,14 @@ impl Ledger {
     /// When SQLite cannot write; the ledger is then as it was before.
     pub fn commit(&mut self, calls: &[Sealed]) -> Result<(), LedgerError> {
         self.commit_rows(calls.iter().map(|c| (c.record(), c.record_path())))
+    }
+
+    /// Closes the ledger; all of it is in its one file then.
+    pub(super) fn close(self) -> Result<(), LedgerError> {
+        let Self { db, path, .. } = self;
+        let wrong = |e| LedgerError::sqlite("write", &path, e);
+        db.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(())).map_err(wrong)?;
+        db.close().map_err(|(_, e)| wrong(e))
     }
 
     #[cfg(test)]

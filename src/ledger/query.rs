@@ -215,7 +215,10 @@ impl Reader {
     }
 
     /// Runs `read` in one read transaction, so that a call's rows are of one commit. One within one is one.
-    fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+    pub(super) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
         let begun = if self.db.is_autocommit() { Some(self.db.unchecked_transaction()) } else { None };
         let end = begun.transpose();
         end.and_then(|end| {
@@ -226,7 +229,7 @@ impl Reader {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     ready(Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -19,6 +19,18 @@ pub enum Part {
     Ledger,
 }
 
+impl Part {
+    /// Its name in events.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Spool => "spool",
+            Self::Archive => "archive",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
 /// Something that does not work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -53,6 +65,11 @@ impl Board {
             *told = at;
         }
         news
+    }
+
+    /// Does this part not work?
+    pub(super) fn lasts(&self, part: Part) -> bool {
+        self.now.contains_key(&part)
     }
 
     /// A part works. Gives what was wrong with it.

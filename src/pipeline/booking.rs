@@ -8,11 +8,11 @@ use crate::archive::seal::Sealed;
 use crate::call::listener::Over;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock};
-use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
+use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, NODE_EVENTS_EVERY, RETRY};
 use crate::spool::format::MEDIA;
 use crate::spool::leftover::Leftover;
 use crate::time::CaptureTime;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,8 +46,15 @@ impl Book {
 
     pub(super) fn run(&mut self, ended: &Receiver<Ended>) {
         let mut waiting = Vec::new();
-        while let Ok(first) = ended.recv() {
-            waiting.push(first);
+        loop {
+            match ended.recv_timeout(NODE_EVENTS_EVERY) {
+                Ok(first) => waiting.push(first),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.write_events();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return self.write_events(),
+            }
             // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
             let until = deadline(LEDGER_LINGER);
             while waiting.len() < LEDGER_BATCH {
@@ -66,6 +73,25 @@ impl Book {
                 Mode::Live => self.insist(&waiting),
             }
             waiting.clear();
+            self.write_events();
+        }
+    }
+
+    /// Writes down what happened to the node. What the ledger refuses waits for the next time.
+    fn write_events(&mut self) {
+        if self.mode == Mode::Replay && self.shared.failed() {
+            return;
+        }
+        let shared = self.shared.clone();
+        match (shared.diary.write(|events| self.ledger()?.commit_events(events)), self.mode) {
+            (Ok(false), _) | (Ok(true), Mode::Replay) => {}
+            (Ok(true), Mode::Live) => shared.well(Part::Ledger),
+            (Err(e), Mode::Replay) => shared.fail(e),
+            (Err(e), Mode::Live) => {
+                self.ledger = None;
+                let what = format!("{e}; recording goes on, and what happens to the node is held in memory");
+                shared.wrong(Part::Ledger, &what);
+            }
         }
     }
 

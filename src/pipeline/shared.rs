@@ -1,6 +1,7 @@
 //! State that all threads see.
 
 use super::board::{Board, Part, Trouble};
+use super::diary::Diary;
 use super::{Found, PipelineError};
 use crate::call::witness::Loss;
 use crate::capture::file::OpenError;
@@ -21,6 +22,8 @@ pub(super) struct Shared {
     /// Calls whose spool cannot be read; it stays for a person to look at, and the others go on.
     pub(super) left: Mutex<Vec<String>>,
     board: Mutex<Board>,
+    /// What happened to the node.
+    pub(super) diary: Diary,
     stopping: AtomicBool,
     /// Packets lost to full queues, and to a disk that took nothing.
     queue_lost: AtomicU64,
@@ -61,17 +64,28 @@ impl Shared {
 
     /// A part of the recorder does not work.
     pub(super) fn wrong(&self, part: Part, what: &str) {
-        if locked(&self.board).wrong(super::wall_clock(), part, what) {
+        let now = super::wall_clock();
+        let mut board = locked(&self.board);
+        let (begins, news) = (!board.lasts(part), board.wrong(now, part, what));
+        drop(board);
+        // The log has each new reason, the ledger only that it began and ended: reasons tell of bytes, which change.
+        if begins {
+            self.diary.tell(now, "trouble", part.word(), what);
+        }
+        if news {
             tracing::error!("{what}");
         }
     }
 
     /// A part of the recorder works.
     pub(super) fn well(&self, part: Part) {
-        let over = locked(&self.board).well(super::wall_clock(), part);
+        let now = super::wall_clock();
+        let over = locked(&self.board).well(now, part);
         if let Some(t) = over {
             let took = t.until.unwrap_or_default().secs_since(t.since);
-            tracing::warn!("it works again after {took:.1} s: {}", t.what);
+            let what = format!("it works again after {took:.1} s: {}", t.what);
+            tracing::warn!("{what}");
+            self.diary.tell(now, "trouble-over", part.word(), &what);
         }
     }
 
@@ -97,9 +111,15 @@ impl Shared {
     pub(super) fn primary(&self, primary: Endpoint, loss: &Loss) {
         match loss.back {
             None => {
-                tracing::warn!(%primary, lost_at = %loss.from, "the primary {primary} is lost: {}", loss.evidence.join("; "));
+                let evidence = loss.evidence.join("; ");
+                self.diary.tell(loss.from, "primary-lost", &primary.to_string(), &evidence);
+                tracing::warn!(%primary, lost_at = %loss.from, "the primary {primary} is lost: {evidence}");
             }
-            Some(back) => tracing::warn!(%primary, back_at = %back, "the primary {primary} is back"),
+            Some(back) => {
+                let after = format!("after {:.1} s", back.secs_since(loss.from));
+                self.diary.tell(back, "primary-back", &primary.to_string(), &after);
+                tracing::warn!(%primary, back_at = %back, "the primary {primary} is back");
+            }
         }
     }
 }

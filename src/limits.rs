@@ -93,6 +93,9 @@ pub const BATCH_BYTES: usize = 128 << 10;
 /// Batches under way to one worker.
 pub const BATCHES_QUEUED: usize = 64;
 
+/// The same in live recording, where the tap does not wait: a disk that stalls for a second at 1,000,000 packets/s.
+pub const BATCHES_QUEUED_LIVE: usize = 2_048;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 
@@ -107,6 +110,33 @@ pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
+
+/// How long the kernel gathers packets of an interface into a block before it hands it over, milliseconds.
+pub const BLOCK_MS: i32 = 20;
+
+/// How long a frame of one interface waits for an earlier one of another: as long as a block may take, and to spare.
+pub const HOLDBACK: Duration = Duration::from_millis(45);
+
+/// Frames taken before the clock is looked at again.
+pub const FRAMES_A_TURN: usize = 4_096;
+
+/// How long the command for a change of a primary may take.
+pub const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a question to a running recorder, and its answer, may take.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Changes of primaries that wait for the command.
+pub const COMMANDS_QUEUED: usize = 256;
+
+/// How often the tap passes time and hands over what it has gathered.
+pub const TICK: Duration = Duration::from_millis(40);
+
+/// Calls up to which media reach the kernel as often as is configured; with more the interval grows in proportion.
+pub const CALLS_AT_FULL_PACE: u32 = 1_000;
+
+/// The longest that interval grows.
+pub const SLOWEST_FLUSH: Duration = Duration::from_secs(2);
 
 /// Bytes of signalling that wait while the queue to a worker is full: 10,000 calls' worth.
 pub const CONTROL_BYTES: usize = 32 << 20;
@@ -134,9 +164,6 @@ pub const NODE_EVENTS_KEPT: i64 = 100_000;
 
 /// Events of the node that wait for the ledger while it takes none; the oldest go first, counted.
 pub const NODE_EVENTS_WAITING: usize = 4_096;
-
-/// How often the ledger thread looks for events of the node when no call ends.
-pub const NODE_EVENTS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

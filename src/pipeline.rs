@@ -13,10 +13,14 @@ mod booking;
 mod diary;
 mod router;
 mod sealing;
+mod serve;
 mod shared;
 mod spooling;
+mod status;
 
 pub use board::{Part, Trouble};
+pub use serve::ask;
+pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, FinishError, Job};
 use crate::call::listener::{Listener, Patience};
@@ -25,11 +29,14 @@ use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock, Reader};
-use crate::limits::{BATCHES_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
+use crate::limits::{
+    BATCHES_QUEUED, BATCHES_QUEUED_LIVE, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED,
+};
 use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
 use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
@@ -84,6 +91,17 @@ pub struct Found {
     pub id: String,
 }
 
+/// What the stages behind the tap have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Packets lost to a full queue.
+    pub queue_lost: u64,
+    /// Packets lost to a disk that did not take them.
+    pub disk_lost: u64,
+    /// Calls sealed and written down by this run.
+    pub sealed: u64,
+}
+
 /// Where the packets come from, and so what may be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -104,6 +122,18 @@ pub struct Pipeline {
     /// What of a killed run's spool could not be read; it stays where it is.
     unreadable: Vec<String>,
     data: PathBuf,
+    /// Legs of an earlier run, and their last packets.
+    resumed: Vec<(LegId, CaptureTime)>,
+    _stop: StopThreads,
+}
+
+/// What looks after a live recorder ends with it, however that ends.
+struct StopThreads(Arc<Shared>);
+
+impl Drop for StopThreads {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Pipeline {
@@ -126,7 +156,7 @@ impl Pipeline {
         let spool_error = |error| PipelineError::Spool { path: spool.clone(), error };
         std::fs::create_dir_all(&spool).map_err(spool_error)?;
         let shared = Arc::new(Shared::default());
-        let book = Book {
+        let mut book = Book {
             ledger: (mode == Mode::Replay).then(|| Ledger::open_locked(&lock)).transpose()?,
             lock,
             data: data.to_owned(),
@@ -138,6 +168,8 @@ impl Pipeline {
         let mut p = Self {
             listener: Listener::new(patience(config)),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
+            _stop: StopThreads(shared.clone()),
+            resumed: Vec::new(),
             shared,
             spoolers: Vec::new(),
             threads: Vec::new(),
@@ -154,9 +186,13 @@ impl Pipeline {
                 p.spawn_all(config, book, &archive, mode)?;
             }
             Mode::Live => {
+                let primaries: Vec<Endpoint> = config.primaries.iter().map(|a| (*a).into()).collect();
+                p.listener.watch(&primaries);
+                book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;
                 p.spawn_all(config, book, &archive, mode)?;
+                p.look_after(config)?;
                 p.resume(left.legs);
             }
         }
@@ -167,6 +203,7 @@ impl Pipeline {
         let left = leftover::look(&self.data.join("spool")).map_err(Left::Spool)?;
         let reader = Some(Reader::open(&self.data).map_err(|e| Left::Pipeline(e.into()))?);
         let mut by = Finisher {
+            number: 0,
             archive: archive.clone(),
             reader,
             sealed: bounded(0).0,
@@ -189,16 +226,20 @@ impl Pipeline {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
-        let queued = if mode == Mode::Live { FINISH_QUEUED_LIVE } else { FINISH_QUEUED };
+        let (queued, batches_queued) = match mode {
+            Mode::Live => (FINISH_QUEUED_LIVE, BATCHES_QUEUED_LIVE),
+            Mode::Replay => (FINISH_QUEUED, BATCHES_QUEUED),
+        };
         let (jobs, finishing) = bounded::<Job>(queued);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
         let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
         let root = self.data.join("spool");
         let mut lanes = Vec::new();
         for n in 0..workers {
-            let (lane, batches) = bounded::<Batch>(BATCHES_QUEUED);
+            let (lane, batches) = bounded::<Batch>(batches_queued);
             lanes.push(lane);
             let mut w = Spooler {
+                number: n,
                 writer: SpoolWriter::new(root.clone(), archive.disk.clone()),
                 root: root.clone(),
                 jobs: jobs.clone(),
@@ -212,6 +253,7 @@ impl Pipeline {
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
             let mut f = Finisher {
+                number: n,
                 archive: archive.clone(),
                 reader: None,
                 sealed: sealed.clone(),
@@ -226,20 +268,59 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Starts what looks after a live recorder.
+    fn look_after(&mut self, config: &Config) -> Result<(), PipelineError> {
+        let (data, shared) = (self.data.clone(), self.shared.clone());
+        let every = Duration::from_secs(config.sync_s);
+        self.threads.push(spawn("sync".to_owned(), move || serve::keep_synced(&data, every, &shared))?);
+        let (data, shared) = (self.data.clone(), self.shared.clone());
+        match serve::listen(&data) {
+            Ok(socket) => {
+                let answer = move || serve::answer(&socket, &data, &shared);
+                self.threads.push(spawn("status".to_owned(), answer)?);
+            }
+            Err(e) => {
+                tracing::error!("`earwitness status` will not work: no socket in {}: {e}", data.display());
+            }
+        }
+        if !config.on_primary_change.is_empty() {
+            let (tell, told) = bounded(COMMANDS_QUEUED);
+            *locked(&self.shared.command) = Some(tell);
+            let (command, shared) = (config.on_primary_change.clone(), self.shared.clone());
+            let run = move || serve::run_commands(&command, &told, &shared);
+            self.threads.push(spawn("command".to_owned(), run)?);
+        }
+        Ok(())
+    }
+
+    /// Says what `status` answers from now on.
+    pub fn publish(&self, status: &Status) {
+        let mut text = serde_json::to_string(status).unwrap_or_default();
+        text.push('\n');
+        *locked(&self.shared.status) = text;
+    }
+
     /// Goes on with the calls of an earlier run.
     fn resume(&mut self, legs: Vec<Resumable>) {
-        let now = wall_clock();
         for r in legs {
             let from = r.leg.last_at;
             let id = self.listener.resume(r.leg);
             self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
-            self.router.push(id, Entry::Note(id, Box::new(Note::Restart { from, to: now })));
+            self.resumed.push((id, from));
         }
-        self.router.flush(true);
+        self.router.flush(false);
+    }
+
+    /// The first time that we are told is when we hear again.
+    fn end_of_restart(&mut self, to: CaptureTime) {
+        for (leg, from) in std::mem::take(&mut self.resumed) {
+            self.router.push(leg, Entry::Note(leg, Box::new(Note::Restart { from, to })));
+        }
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8]) -> bool {
+        self.end_of_restart(at);
         self.listener.frame(at, link, bytes, &mut self.router);
         self.frames += 1;
         // An error is looked for now and then: the channels stay open until the tap ends them.
@@ -248,6 +329,7 @@ impl Pipeline {
 
     /// Passes time in live recording, and hands over what is gathered. `write`: it also goes to the kernel.
     pub fn tick(&mut self, now: CaptureTime, write: bool) -> bool {
+        self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
         !self.shared.failed()
@@ -272,11 +354,11 @@ impl Pipeline {
         &self.listener
     }
 
-    /// A part of the recorder that the caller looks after does not work, or works again.
-    pub fn capture_wrong(&self, what: Option<&str>) {
+    /// An interface, by its number, does not work, or works again.
+    pub fn capture_wrong(&self, interface: usize, what: Option<&str>) {
         match what {
-            Some(what) => self.shared.wrong(Part::Capture, what),
-            None => self.shared.well(Part::Capture),
+            Some(what) => self.shared.wrong(Part::Capture, interface, what),
+            None => self.shared.well(Part::Capture, interface),
         }
     }
 
@@ -291,11 +373,17 @@ impl Pipeline {
         self.shared.troubles()
     }
 
-    /// Packets lost to full queues and to a disk that took nothing; calls sealed by this run.
+    /// What the stages behind the tap have counted.
     #[must_use]
-    pub fn figures(&self) -> (u64, u64, u64) {
-        let (queue, disk) = self.shared.lost();
-        (queue, disk, self.shared.sealed.load(Ordering::Relaxed))
+    pub fn figures(&self) -> Figures {
+        let (queue_lost, disk_lost) = self.shared.lost();
+        Figures { queue_lost, disk_lost, sealed: self.shared.sealed.load(Ordering::Relaxed) }
+    }
+
+    /// What of an earlier run's spool could not be read, and why; it stays where it is.
+    #[must_use]
+    pub fn unreadable(&self) -> &[String] {
+        &self.unreadable
     }
 
     /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start, with what

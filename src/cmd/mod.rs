@@ -5,14 +5,18 @@ pub mod config;
 pub mod events;
 pub mod export;
 pub mod ladder;
+pub mod log;
 pub mod rebuild;
+pub mod record;
 pub mod replay;
 mod sealed_file;
 mod sealed_record;
 pub mod show;
+pub mod status;
 mod terminal;
 pub mod verify;
 
+use crate::capture::live::LiveError;
 use crate::config::{Config, ConfigError};
 use crate::ledger::LedgerError;
 use crate::pipeline::PipelineError;
@@ -35,6 +39,10 @@ pub struct Cli {
 pub enum Verb {
     /// Record the calls of capture files
     Replay(replay::Args),
+    /// Record the calls on interfaces, until SIGTERM
+    Record(record::Args),
+    /// Say how the running recorder does
+    Status(status::Args),
     /// List calls in order of their start
     Calls(calls::Args),
     /// Show one call: parties, timeline, streams, files and the ladder of its SIP messages
@@ -120,6 +128,9 @@ pub enum Failure {
     /// Of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Of an interface.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// Of the recorder.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -186,6 +197,8 @@ pub fn main() -> ExitCode {
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
     match &cli.verb {
         Verb::Replay(args) => replay::run(args, out),
+        Verb::Record(args) => record::run(args, out),
+        Verb::Status(args) => status::run(args, out),
         Verb::Calls(args) => calls::run(args, out),
         Verb::Show(args) => show::run(args, out),
         Verb::Export(args) => export::run(args, out),

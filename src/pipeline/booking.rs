@@ -8,7 +8,7 @@ use crate::archive::seal::Sealed;
 use crate::call::listener::Over;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock};
-use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, NODE_EVENTS_EVERY, RETRY};
+use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
 use crate::spool::format::MEDIA;
 use crate::spool::leftover::Leftover;
 use crate::time::CaptureTime;
@@ -47,13 +47,18 @@ impl Book {
     pub(super) fn run(&mut self, ended: &Receiver<Ended>) {
         let mut waiting = Vec::new();
         loop {
-            match ended.recv_timeout(NODE_EVENTS_EVERY) {
+            match ended.recv_timeout(RETRY) {
                 Ok(first) => waiting.push(first),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.write_events();
+                    if self.write_events() {
+                        self.open_again();
+                    }
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return self.write_events(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write_events();
+                    return;
+                }
             }
             // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
             let until = deadline(LEDGER_LINGER);
@@ -77,38 +82,54 @@ impl Book {
         }
     }
 
-    /// Writes down what happened to the node. What the ledger refuses waits for the next time.
-    fn write_events(&mut self) {
-        if self.mode == Mode::Replay && self.shared.failed() {
-            return;
-        }
+    /// Writes down what happened to the node. What the ledger refuses waits for the next time; says whether nothing was.
+    fn write_events(&mut self) -> bool {
         let shared = self.shared.clone();
-        match (shared.diary.write(|events| self.ledger()?.commit_events(events)), self.mode) {
-            (Ok(false), _) | (Ok(true), Mode::Replay) => {}
-            (Ok(true), Mode::Live) => shared.well(Part::Ledger),
-            (Err(e), Mode::Replay) => shared.fail(e),
-            (Err(e), Mode::Live) => {
+        if self.mode == Mode::Replay && shared.failed() {
+            return true;
+        }
+        match shared.diary.write(|events| self.ledger()?.commit_events(events)) {
+            Ok(wrote) => {
+                if wrote && self.mode == Mode::Live {
+                    shared.well(Part::Ledger, 0);
+                }
+                return true;
+            }
+            Err(e) if self.mode == Mode::Replay => shared.fail(e),
+            Err(e) => {
+                self.refused(&e);
                 self.ledger = None;
-                let what = format!("{e}; recording goes on, and what happens to the node is held in memory");
-                shared.wrong(Part::Ledger, &what);
             }
         }
+        false
     }
 
     /// Tries until it is written. When the recorder stops before, the next one seals these calls once more.
     fn insist(&mut self, ended: &[Ended]) {
         while let Err(e) = self.write_down(ended) {
-            let what = format!(
-                "{e}; recording goes on, and the calls are kept in the spool until the ledger takes them"
-            );
-            self.shared.wrong(Part::Ledger, &what);
+            self.refused(&e);
             self.ledger = None;
             if self.shared.stopping() {
                 return;
             }
             pause(RETRY);
         }
-        self.shared.well(Part::Ledger);
+        self.shared.well(Part::Ledger, 0);
+    }
+
+    /// Live, the finishers wait for a ledger that they can read.
+    pub(super) fn open_again(&mut self) {
+        if self.mode == Mode::Live && self.ledger.is_none() {
+            match self.ledger() {
+                Ok(_) => self.shared.well(Part::Ledger, 0),
+                Err(e) => self.refused(&e),
+            }
+        }
+    }
+
+    fn refused(&self, e: &LedgerError) {
+        let kept = "recording goes on, and calls stay in the spool until the ledger takes them";
+        self.shared.wrong(Part::Ledger, 0, &format!("{e}; {kept}"));
     }
 
     fn ledger(&mut self) -> Result<&mut Ledger, LedgerError> {

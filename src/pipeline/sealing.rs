@@ -19,6 +19,8 @@ pub(super) struct Ended {
 }
 
 pub(super) struct Finisher {
+    /// Which of the finishers it is.
+    pub(super) number: usize,
     pub(super) archive: Archive,
     pub(super) reader: Option<Reader>,
     pub(super) sealed: Sender<Ended>,
@@ -73,7 +75,7 @@ impl Finisher {
             }
             match self.finish(&job) {
                 Ok(outcome) => {
-                    self.shared.well(Part::Archive);
+                    self.shared.well(Part::Archive, self.number);
                     let _ = self.sealed.send(Ended { outcome, folders: job.folders });
                     return None;
                 }
@@ -85,7 +87,7 @@ impl Finisher {
                     // Another error of the ledger may be mended by another connection.
                     self.reader = None;
                     let what = format!("{e}; the call is safe in the spool, and sealing it is tried again");
-                    self.shared.wrong(Part::Archive, &what);
+                    self.shared.wrong(Part::Archive, self.number, &what);
                     pause(RETRY);
                 }
             }
@@ -105,7 +107,7 @@ impl Finisher {
                 "only {free} MiB are free on the disk of {}: sealing waits for more than {reserve} MiB, which are left to calls in progress; make room",
                 self.archive.data.display()
             );
-            self.shared.wrong(Part::Archive, &what);
+            self.shared.wrong(Part::Archive, self.number, &what);
             pause(RETRY);
         }
     }

@@ -67,7 +67,7 @@ impl Ran {
 /// The program, without what the tester's shell may have set.
 pub fn program() -> Command {
     let mut c = Command::new(BIN);
-    c.env_remove("EARWITNESS_DATA").stdin(Stdio::null());
+    c.env_remove("EARWITNESS_DATA").env_remove("EARWITNESS_CONFIG").stdin(Stdio::null());
     c
 }
 

@@ -159,6 +159,12 @@ pub const RESERVE_BYTES: u64 = 256 << 20;
 /// How long a clean stop tries to write what a refusing disk has left in memory.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Events of the node that the ledger keeps: years of a quiet one, and under 20 MB of one whose network flaps.
+pub const NODE_EVENTS_KEPT: i64 = 100_000;
+
+/// Events of the node that wait for the ledger while it takes none; the oldest go first, counted.
+pub const NODE_EVENTS_WAITING: usize = 4_096;
+
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);
 

@@ -10,6 +10,7 @@
 
 mod board;
 mod booking;
+mod diary;
 mod router;
 mod sealing;
 mod serve;
@@ -359,6 +360,11 @@ impl Pipeline {
             Some(what) => self.shared.wrong(Part::Capture, interface, what),
             None => self.shared.well(Part::Capture, interface),
         }
+    }
+
+    /// Something happened to the node: the ledger shall have it (`earwitness events`).
+    pub fn event(&self, what: &str, subject: &str, detail: &str) {
+        self.shared.diary.tell(wall_clock(), what, subject, detail);
     }
 
     /// What is wrong now, then what was.

@@ -204,7 +204,7 @@ fn quality(call: &CallRecord) -> String {
 }
 
 /// A time as people type it, in UTC.
-fn when(text: &str) -> Result<CaptureTime, String> {
+pub(super) fn when(text: &str) -> Result<CaptureTime, String> {
     #[expect(clippy::disallowed_methods, reason = "`--since 2h` is about the clock of the one who asks")]
     let now = jiff::Timestamp::now();
     parse_when(text.trim(), CaptureTime::from_micros(now.as_microsecond()))

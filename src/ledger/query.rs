@@ -160,12 +160,25 @@ impl Reader {
         Ok(id.chars().take(len).collect())
     }
 
-    /// Does any call have this file? `path` is relative to the data folder.
+    /// Does any call have this file, or its record in it? `path` is relative to the data folder.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn knows_file(&self, path: &str) -> Result<bool, LedgerError> {
-        self.snapshot(|db| db.prepare_cached("SELECT 1 FROM files WHERE path = ?1")?.exists([path]))
+        let sql = "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM calls WHERE record_path = ?1";
+        self.snapshot(|db| db.prepare_cached(sql)?.exists([path]))
+    }
+
+    /// The file that holds the record of the call of this very id, relative to the data folder; `None` when it was
+    /// sealed by a version that wrote none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn record_path(&self, id: &str) -> Result<Option<String>, LedgerError> {
+        self.snapshot(|db| {
+            let mut sql = db.prepare_cached("SELECT record_path FROM calls WHERE id = ?1")?;
+            Ok(sql.query_row([id], |r| r.get(0)).optional()?.flatten())
+        })
     }
 
     fn near(&self, id: &str) -> Result<Vec<String>, LedgerError> {
@@ -202,7 +215,10 @@ impl Reader {
     }
 
     /// Runs `read` in one read transaction, so that a call's rows are of one commit. One within one is one.
-    fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+    pub(super) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
         let begun = if self.db.is_autocommit() { Some(self.db.unchecked_transaction()) } else { None };
         let end = begun.transpose();
         end.and_then(|end| {
@@ -213,7 +229,7 @@ impl Reader {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     ready(Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

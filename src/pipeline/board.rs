@@ -19,6 +19,18 @@ pub enum Part {
     Ledger,
 }
 
+impl Part {
+    /// Its name in events.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Spool => "spool",
+            Self::Archive => "archive",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
 /// Is a trouble worth telling?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {

@@ -153,7 +153,8 @@ fn claim(shared: &Shared, reader: &Reader, id: &str, new: &Extent) -> Result<Cla
         Verdict::Seal => {
             taken.insert(id.to_owned());
             let (files, carried) = known.map(|r| (r.files, r.carried)).unwrap_or_default();
-            Claim::Yours { replaces: files.into_iter().map(|f| f.path).collect(), carried }
+            let replaces = files.into_iter().map(|f| f.path).chain(reader.record_path(id)?);
+            Claim::Yours { replaces: replaces.collect(), carried }
         }
     })
 }

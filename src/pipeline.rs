@@ -35,6 +35,7 @@ use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
 use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
@@ -120,6 +121,18 @@ pub struct Pipeline {
     /// What of a killed run's spool could not be read; it stays where it is.
     unreadable: Vec<String>,
     data: PathBuf,
+    /// Legs of an earlier run, and their last packets.
+    resumed: Vec<(LegId, CaptureTime)>,
+    _stop: StopThreads,
+}
+
+/// What looks after a live recorder ends with it, however that ends.
+struct StopThreads(Arc<Shared>);
+
+impl Drop for StopThreads {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Pipeline {
@@ -154,6 +167,8 @@ impl Pipeline {
         let mut p = Self {
             listener: Listener::new(patience(config)),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
+            _stop: StopThreads(shared.clone()),
+            resumed: Vec::new(),
             shared,
             spoolers: Vec::new(),
             threads: Vec::new(),
@@ -170,6 +185,8 @@ impl Pipeline {
                 p.spawn_all(config, book, &archive, mode)?;
             }
             Mode::Live => {
+                let primaries: Vec<Endpoint> = config.primaries.iter().map(|a| (*a).into()).collect();
+                p.listener.watch(&primaries);
                 book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;
@@ -284,18 +301,25 @@ impl Pipeline {
 
     /// Goes on with the calls of an earlier run.
     fn resume(&mut self, legs: Vec<Resumable>) {
-        let now = wall_clock();
         for r in legs {
             let from = r.leg.last_at;
             let id = self.listener.resume(r.leg);
             self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
-            self.router.push(id, Entry::Note(id, Box::new(Note::Restart { from, to: now })));
+            self.resumed.push((id, from));
         }
-        self.router.flush(true);
+        self.router.flush(false);
+    }
+
+    /// The first time that we are told is when we hear again.
+    fn end_of_restart(&mut self, to: CaptureTime) {
+        for (leg, from) in std::mem::take(&mut self.resumed) {
+            self.router.push(leg, Entry::Note(leg, Box::new(Note::Restart { from, to })));
+        }
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8]) -> bool {
+        self.end_of_restart(at);
         self.listener.frame(at, link, bytes, &mut self.router);
         self.frames += 1;
         // An error is looked for now and then: the channels stay open until the tap ends them.
@@ -304,6 +328,7 @@ impl Pipeline {
 
     /// Passes time in live recording, and hands over what is gathered. `write`: it also goes to the kernel.
     pub fn tick(&mut self, now: CaptureTime, write: bool) -> bool {
+        self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
         !self.shared.failed()

@@ -6,6 +6,7 @@ use super::streams::{self, Hole, StreamStory};
 use crate::call::dialog::{Dialog, Hold};
 use crate::call::identity;
 use crate::call::listener::Over;
+use crate::call::note::Note;
 use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kind, State};
 use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
@@ -26,8 +27,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    /// Notes that the call went on here after its primary was lost.
+    /// Notes that the call went on here after its primary was lost; what is known of that already stays.
     pub fn carry(&mut self, carried: &Carried) {
+        if self.record.carried.is_some() {
+            return;
+        }
         let detail = format!("{}: {}", carried.primary, carried.evidence.join("; "));
         let e = Event { at: carried.lost_at, what: "primary-lost".to_owned(), detail };
         let i = self.record.events.partition_point(|x| x.at <= e.at);
@@ -75,7 +79,15 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     record.dtmf = dtmf(&found, origin);
     record.events = events(&dialogs, &found, legs, unreported + unlisted, &record);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
-    Some(Assembled { record, streams: found, origin, channels })
+    let mut call = Assembled { record, streams: found, origin, channels };
+    let noted = legs.iter().flat_map(|l| &l.notes).find_map(|n| match &n.note {
+        Note::Carried(c) => Some(c),
+        _ => None,
+    });
+    if let Some(c) = noted {
+        call.carry(c);
+    }
+    Some(call)
 }
 
 /// In a call without signalling the first stream's sender is called the caller.

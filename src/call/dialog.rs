@@ -59,6 +59,8 @@ pub struct Dialog {
     pub first_at: CaptureTime,
     /// Last message.
     pub last_at: CaptureTime,
+    /// Last message that the callee sent from where it is called.
+    pub callee_at: Option<CaptureTime>,
     /// First INVITE.
     pub invite_at: Option<CaptureTime>,
     /// First 2xx to an INVITE.
@@ -126,6 +128,7 @@ impl Dialog {
             cube: false,
             first_at: heard.at,
             last_at: heard.at,
+            callee_at: None,
             invite_at: None,
             answered_at: None,
             cancel_at: None,
@@ -152,6 +155,9 @@ impl Dialog {
     pub fn hear(&mut self, heard: &Heard<'_>) -> bool {
         let (m, at) = (heard.message, heard.at);
         self.last_at = self.last_at.max(at);
+        if self.signalling.get(1) == Some(&Some(heard.source)) {
+            self.callee_at = self.callee_at.max(Some(at));
+        }
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         match (m.method(), m.status()) {

@@ -10,7 +10,7 @@ use super::resume::Resumed;
 use super::roster::Roster;
 use super::sip_stream::{Cut, Direction, SipStreams};
 use super::switchboard::{FlowKey, LegId};
-use super::witness::Loss;
+use super::witness::{Loss, PrimaryReport};
 use crate::limits::TUNNEL_DEPTH;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
@@ -53,7 +53,7 @@ pub trait Output {
     fn note(&mut self, leg: LegId, note: &Note);
     /// All legs of a call are over. `carried`: its primary was lost meanwhile.
     fn finish(&mut self, legs: &[LegId], over: Over, carried: Option<Carried>);
-    /// A primary was lost, or is back.
+    /// A primary was lost, or (the loss has its end) is back: once each.
     fn primary(&mut self, primary: Endpoint, loss: &Loss);
 }
 
@@ -171,6 +171,23 @@ impl Listener {
         self.roster.calls_up()
     }
 
+    /// These addresses are primaries, also before they have said anything. To be told before [`Listener::resume`].
+    pub fn watch(&mut self, primaries: &[Endpoint]) {
+        self.roster.watch(primaries);
+    }
+
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        self.roster.carried_up()
+    }
+
+    /// What is held of each primary, for `status`.
+    #[must_use]
+    pub fn primaries(&self) -> Vec<PrimaryReport> {
+        self.roster.primaries()
+    }
+
     /// Takes a frame.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8], out: &mut impl Output) {
         self.counters.frames += 1;
@@ -239,7 +256,7 @@ impl Listener {
     ) {
         let bytes = match n {
             Ok(Network::Ip(b)) if depth <= TUNNEL_DEPTH => b,
-            Ok(Network::Arp(b)) => return self.arp(at, b),
+            Ok(Network::Arp(b)) => return self.arp(at, b, out),
             Ok(Network::Other) => return,
             _ => return self.counters.malformed += 1,
         };
@@ -270,7 +287,7 @@ impl Listener {
             },
             protocol::ICMP | protocol::ICMPV6 => {
                 if let Some(u) = icmp::unreachable(ip) {
-                    self.roster.unreachable(at, &u);
+                    self.roster.unreachable(at, &u, out);
                 }
             }
             _ => {
@@ -298,10 +315,10 @@ impl Listener {
         self.roster.media(at, flow, udp.payload, ip.bytes, &mut self.counters, out);
     }
 
-    fn arp(&mut self, at: CaptureTime, bytes: &[u8]) {
+    fn arp(&mut self, at: CaptureTime, bytes: &[u8], out: &mut impl Output) {
         match arp::parse(bytes) {
-            Some(arp::Arp::Request(host)) => self.roster.witness.sought(at, host),
-            Some(arp::Arp::Reply(host)) => self.roster.witness.found(host),
+            Some(arp::Arp::Request(host)) => self.roster.sought(at, host, out),
+            Some(arp::Arp::Reply(host)) => self.roster.found(host),
             None => {}
         }
     }
@@ -313,7 +330,7 @@ impl Listener {
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if tcp.fin || tcp.rst {
-            self.roster.disconnected(at, source, tcp.rst && !known);
+            self.roster.disconnected(at, source, tcp.rst && !known, out);
         }
     }
 

@@ -1,6 +1,8 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
+mod closing;
 pub mod dialog;
+mod guard;
 pub mod identity;
 pub mod listener;
 pub mod note;

@@ -50,6 +50,27 @@ pub enum Verdict {
     Lost,
 }
 
+/// What is held of a primary, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrimaryReport {
+    /// Where it takes signalling.
+    pub primary: Endpoint,
+    /// It stands in the configuration.
+    pub configured: bool,
+    /// What is held of it now.
+    pub verdict: Verdict,
+    /// When it last said something.
+    pub heard_at: Option<CaptureTime>,
+    /// The beginning of its last loss.
+    pub lost_at: Option<CaptureTime>,
+    /// The end of its last loss.
+    pub back_at: Option<CaptureTime>,
+    /// The signs of its last loss; while it is suspected, those of now.
+    pub evidence: Vec<String>,
+    /// Calls that it records and that are up now.
+    pub calls_up: usize,
+}
+
 /// A request waiting for its answer.
 struct Request {
     first: CaptureTime,
@@ -87,6 +108,8 @@ struct Primary {
     arp: Signs,
     requests: HashMap<Vec<u8>, Request>,
     losses: Vec<Loss>,
+    heard_at: Option<CaptureTime>,
+    configured: bool,
 }
 
 /// Losses kept of one primary: the last ones.
@@ -96,16 +119,50 @@ const MAX_LOSSES: usize = 64;
 #[derive(Default)]
 pub struct Witness {
     primaries: BTreeMap<Endpoint, Primary>,
+    /// Losses that began or ended since [`Witness::news`] was last asked.
+    news: Vec<(Endpoint, Loss)>,
 }
 
 impl Witness {
+    /// This is a primary, says the configuration.
+    pub fn watch(&mut self, primary: Endpoint) {
+        if let Some(p) = self.known_or_new(primary) {
+            p.configured = true;
+        }
+    }
+
+    /// What an earlier run knew of a primary: when it last heard it, and a loss. What it said after the loss began
+    /// has ended the loss.
+    pub fn resume(&mut self, primary: Endpoint, heard_at: Option<CaptureTime>, loss: Option<Loss>) {
+        let Some(p) = self.known_or_new(primary) else { return };
+        p.heard_at = p.heard_at.max(heard_at);
+        if let Some(l) = loss {
+            let i = p.losses.partition_point(|x| x.from < l.from);
+            if p.losses.get(i).is_none_or(|x| x.from != l.from) && p.losses.len() < MAX_LOSSES {
+                p.losses.insert(i, l);
+            }
+        }
+        for l in p.losses.iter_mut().filter(|l| l.back.is_none()) {
+            l.back = p.heard_at.filter(|t| *t > l.from);
+        }
+    }
+
+    /// Losses that began or ended since this was last asked.
+    pub fn news(&mut self) -> Vec<(Endpoint, Loss)> {
+        std::mem::take(&mut self.news)
+    }
+
     /// A recorder has answered a recording session: it is a primary from now on, and it is there.
     pub fn heard(&mut self, at: CaptureTime, primary: Endpoint) {
         if let Some(p) = self.known_or_new(primary) {
             p.clear();
-            if let Some(l) = p.losses.last_mut().filter(|l| l.back.is_none()) {
+            p.heard_at = Some(at);
+            let mut ended = Vec::new();
+            for l in p.losses.iter_mut().filter(|l| l.back.is_none()) {
                 l.back = Some(at);
+                ended.push((primary, l.clone()));
             }
+            self.news.append(&mut ended);
         }
     }
 
@@ -120,7 +177,7 @@ impl Witness {
             r.times += 1;
             r.last = at;
         }
-        p.judge(at);
+        self.judge(at, primary);
     }
 
     /// Live media to a primary was answered by ICMP unreachable.
@@ -142,7 +199,10 @@ impl Witness {
     pub fn sought(&mut self, at: CaptureTime, host: IpAddr) {
         for p in self.of_host(host) {
             p.arp.note(at);
-            p.judge(at);
+        }
+        let of_host = self.primaries.keys().filter(|e| e.ip() == host).copied().collect::<Vec<_>>();
+        for e in of_host {
+            self.judge(at, e);
         }
     }
 
@@ -151,6 +211,41 @@ impl Witness {
         for p in self.of_host(host) {
             p.arp = Signs::default();
         }
+    }
+
+    /// Does the configuration name it?
+    #[must_use]
+    pub fn is_configured(&self, e: Endpoint) -> bool {
+        self.primaries.get(&e).is_some_and(|p| p.configured)
+    }
+
+    /// What is held of all primaries; who asks adds the calls.
+    #[must_use]
+    pub fn report(&self) -> Vec<PrimaryReport> {
+        let one = |(e, p): (&Endpoint, &Primary)| {
+            let (last, verdict) = (p.losses.last(), p.verdict());
+            let signs = || p.signs().into_iter().map(|s| s.2).collect();
+            PrimaryReport {
+                primary: *e,
+                configured: p.configured,
+                verdict,
+                heard_at: p.heard_at,
+                lost_at: last.map(|l| l.from),
+                back_at: last.and_then(|l| l.back),
+                evidence: match verdict {
+                    Verdict::Suspect => signs(),
+                    _ => last.map(|l| l.evidence.clone()).unwrap_or_default(),
+                },
+                calls_up: 0,
+            }
+        };
+        self.primaries.iter().map(one).collect()
+    }
+
+    /// Primaries that are lost now.
+    #[must_use]
+    pub fn lost(&self) -> Vec<Endpoint> {
+        self.primaries.iter().filter(|(_, p)| p.is_lost()).map(|(e, _)| *e).collect()
     }
 
     /// Is this a primary's signalling address?
@@ -162,12 +257,7 @@ impl Witness {
     /// What is held of a primary now; `None` when it is not known.
     #[must_use]
     pub fn verdict(&self, primary: Endpoint) -> Option<Verdict> {
-        let p = self.primaries.get(&primary)?;
-        Some(match p.losses.last() {
-            Some(Loss { back: None, .. }) => Verdict::Lost,
-            _ if p.weight() > 0 => Verdict::Suspect,
-            _ => Verdict::Well,
-        })
+        self.primaries.get(&primary).map(Primary::verdict)
     }
 
     /// The loss of a primary that caught a call which was up from `from` to `to`.
@@ -186,8 +276,13 @@ impl Witness {
     fn sign(&mut self, at: CaptureTime, e: Endpoint, which: impl FnOnce(&mut Primary) -> &mut Signs) {
         if let Some(p) = self.primaries.get_mut(&e) {
             which(p).note(at);
-            p.judge(at);
+            self.judge(at, e);
         }
+    }
+
+    fn judge(&mut self, at: CaptureTime, e: Endpoint) {
+        let loss = self.primaries.get_mut(&e).and_then(|p| p.judge(at));
+        self.news.extend(loss.map(|l| (e, l)));
     }
 
     fn of_host(&mut self, host: IpAddr) -> impl Iterator<Item = &mut Primary> {
@@ -199,7 +294,21 @@ impl Primary {
     /// It is there: nothing said before counts.
     fn clear(&mut self) {
         let losses = std::mem::take(&mut self.losses);
-        *self = Self { losses, ..Self::default() };
+        *self = Self { losses, heard_at: self.heard_at, configured: self.configured, ..Self::default() };
+    }
+
+    fn is_lost(&self) -> bool {
+        self.losses.last().is_some_and(|l| l.back.is_none())
+    }
+
+    fn verdict(&self) -> Verdict {
+        if self.is_lost() {
+            Verdict::Lost
+        } else if self.weight() > 0 {
+            Verdict::Suspect
+        } else {
+            Verdict::Well
+        }
     }
 
     /// The signs with their weights in halves, their beginnings and words.
@@ -215,7 +324,9 @@ impl Primary {
         add(if sustained { 2 } else { u32::from(u.times >= 3) }, u, "ICMP unreachable for live media");
         add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
         add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
-        let gone = self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
+        // Nobody misses a primary that has never been heard and is asked nothing.
+        let missed = self.heard_at.is_some() || !self.requests.is_empty();
+        let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
         add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
         for r in self.requests.values() {
             let halves = match r.times {
@@ -235,21 +346,23 @@ impl Primary {
         self.signs().iter().map(|s| s.0).sum()
     }
 
-    fn judge(&mut self, at: CaptureTime) {
+    /// A loss, when the signs have become enough for one.
+    fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
         self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
-        if self.losses.last().is_some_and(|l| l.back.is_none()) {
-            return;
+        if self.is_lost() {
+            return None;
         }
         let signs: Vec<_> = self.signs().into_iter().filter(|s| at.since(s.1) <= 2 * MEMORY).collect();
         if signs.iter().map(|s| s.0).sum::<u32>() < 2 {
-            return;
+            return None;
         }
-        if let Some(from) = signs.iter().map(|s| s.1).min() {
-            if self.losses.len() >= MAX_LOSSES {
-                self.losses.remove(0);
-            }
-            self.losses.push(Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() });
+        let from = signs.iter().map(|s| s.1).min()?;
+        let loss = Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() };
+        if self.losses.len() >= MAX_LOSSES {
+            self.losses.remove(0);
         }
+        self.losses.push(loss.clone());
+        Some(loss)
     }
 }
 

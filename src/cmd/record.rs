@@ -2,11 +2,14 @@
 
 use super::{ConfigArgs, DataArgs, Exit, Failure, log};
 use crate::call::note::Place;
+use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
 use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
 use crate::limits::{CALLS_AT_FULL_PACE, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
-use crate::pipeline::{self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Status, wall_clock};
+use crate::pipeline::{
+    self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+};
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -248,14 +251,31 @@ impl Tap {
             },
             calls: Calls {
                 active: listener.calls_up() as u64,
-                carried: 0,
+                carried: listener.carried_up() as u64,
                 sealed: figures.sealed,
                 refused: listener.counters().calls_refused,
             },
-            witness: Vec::new(),
+            witness: listener.primaries().into_iter().map(primary).collect(),
             disk: DiskStatus { free_bytes, total_bytes, writing },
             troubles,
             remarks: listener.remarks(),
         });
+    }
+}
+
+fn primary(p: PrimaryReport) -> Primary {
+    let verdict = match p.verdict {
+        Verdict::Well => "well",
+        Verdict::Suspect => "suspect",
+        Verdict::Lost => "lost",
+    };
+    Primary {
+        primary: p.primary.to_string(),
+        verdict: verdict.to_owned(),
+        calls: p.calls_up as u64,
+        heard_at: p.heard_at,
+        lost_at: p.lost_at,
+        back_at: p.back_at,
+        evidence: p.evidence,
     }
 }

@@ -125,6 +125,7 @@ impl Tap {
             data,
         };
         tap.tell_changes(at);
+        tap.tell_state();
         tap.publish(at, 0);
         tap
     }
@@ -189,8 +190,22 @@ impl Tap {
         tell_systemd(NotifyState::Watchdog);
     }
 
+    /// What `systemctl status` shows.
+    fn tell_state(&self) {
+        let of = |up: bool| self.ears.figures().filter(move |f| f.up == up).map(|f| f.name.as_str());
+        let text = match of(false).collect::<Vec<_>>() {
+            gone if gone.is_empty() => format!("listens to {}", of(true).collect::<Vec<_>>().join(", ")),
+            gone => format!("waits for {}, which is not there or not up", gone.join(", ")),
+        };
+        tell_systemd(NotifyState::Status(&text));
+    }
+
     fn tell_changes(&mut self, now: CaptureTime) {
-        for change in self.ears.changes() {
+        let changes = self.ears.changes();
+        if !changes.is_empty() {
+            self.tell_state();
+        }
+        for change in changes {
             match change {
                 Change::Gone { interface, name, why } => {
                     let what = format!("interface {name} is not there: {why}; it is waited for");

@@ -150,6 +150,9 @@ pub const FINISH_QUEUED_LIVE: usize = 4_096;
 /// How often a stage that the disk or the ledger has refused tries again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
+/// How much less of the processor finishers get than the tap and the spool (nice(2); for a thread, in Linux).
+pub const FINISHER_NICE: i32 = 10;
+
 /// Tries that a call gets to be sealed before others are sealed first.
 pub const SEAL_TRIES: u32 = 3;
 

@@ -57,6 +57,12 @@ pub const SIGNALLING_LINGER: Duration = Duration::from_secs(5);
 /// How long a flow may have been silent when signalling claims its address: what ended before is of another call.
 pub const PREBUFFER_SILENCE: Duration = Duration::from_millis(1_500);
 
+/// How long before a BYE the media that it ended may have fallen silent.
+pub const BYE_SILENCE: Duration = Duration::from_secs(1);
+
+/// Calls of media alone that are looked at for one message.
+pub const CALLS_WEIGHED: usize = 1_024;
+
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 

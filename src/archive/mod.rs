@@ -2,10 +2,12 @@
 
 pub mod assemble;
 pub mod finish;
+mod gaps;
 pub mod naming;
 pub mod packets;
 pub mod parties;
 pub mod seal;
 pub mod settle;
 pub mod streams;
+mod timeline;
 pub mod wav;

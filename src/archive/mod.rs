@@ -5,6 +5,7 @@ pub mod finish;
 pub mod naming;
 pub mod packets;
 pub mod parties;
+pub mod progress;
 pub mod seal;
 pub mod settle;
 pub mod streams;

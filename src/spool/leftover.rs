@@ -21,6 +21,16 @@ pub struct Leftover {
 /// # Errors
 /// When its folder cannot be listed.
 pub fn look(root: &Path) -> io::Result<Leftover> {
+    let (calls, unreadable) = outlines(root)?;
+    let folders = |legs: Vec<LegStory>| legs.into_iter().map(|l| l.folder).collect();
+    Ok(Leftover { calls: calls.into_iter().map(folders).collect(), unreadable })
+}
+
+/// The outlines of the legs of each call, in order of time; and what could not be read.
+///
+/// # Errors
+/// When the spool's folder cannot be listed.
+pub fn outlines(root: &Path) -> io::Result<(Vec<Vec<LegStory>>, Vec<String>)> {
     let mut legs: Vec<LegStory> = Vec::new();
     let mut unreadable = Vec::new();
     for entry in fs::read_dir(root)? {
@@ -31,11 +41,11 @@ pub fn look(root: &Path) -> io::Result<Leftover> {
     }
     legs.sort_by(|a, b| (a.first_at, &a.folder).cmp(&(b.first_at, &b.folder)));
     let mut pairing = Pairing::default();
-    let mut calls: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+    let mut calls: BTreeMap<u64, Vec<LegStory>> = BTreeMap::new();
     for (own, leg) in (0..).zip(legs) {
         let bib = leg.dialog.as_ref().and_then(|d| d.bib.clone().map(|b| (d.first_at, b)));
         let call = bib.and_then(|(at, b)| pairing.join(at, &b, own)).unwrap_or(own);
-        calls.entry(call).or_default().push(leg.folder);
+        calls.entry(call).or_default().push(leg);
     }
-    Ok(Leftover { calls: calls.into_values().collect(), unreadable })
+    Ok((calls.into_values().collect(), unreadable))
 }

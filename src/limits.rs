@@ -174,6 +174,10 @@ pub const NODE_EVENTS_KEPT: i64 = 100_000;
 /// Events of the node that wait for the ledger while it takes none; the oldest go first, counted.
 pub const NODE_EVENTS_WAITING: usize = 4_096;
 
+/// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
+/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
+pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
+
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);
 

@@ -4,6 +4,7 @@ pub mod calls;
 pub mod config;
 pub mod events;
 pub mod export;
+mod in_progress;
 pub mod ladder;
 pub mod log;
 pub mod rebuild;

@@ -28,13 +28,32 @@ impl Lock {
         std::fs::create_dir_all(data_dir).map_err(folder)?;
         let file =
             OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
-        file.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => LedgerError::InUse { dir: data_dir.to_owned() },
-            TryLockError::Error(source) => folder(source),
-        })?;
-        Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) })
+        for _ in 0..LOOKERS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) }),
+                Err(TryLockError::Error(source)) => return Err(folder(source)),
+                // Is it a recorder that has it, or somebody who looks whether there is one?
+                Err(TryLockError::WouldBlock) if file.try_lock_shared().is_err() => break,
+                Err(TryLockError::WouldBlock) => {
+                    file.unlock().map_err(folder)?;
+                    std::thread::yield_now();
+                }
+            }
+        }
+        Err(LedgerError::InUse { dir: data_dir.to_owned() })
+    }
+
+    /// Does a recorder have the right to write to this folder now? Looking takes nothing from one that starts.
+    #[must_use]
+    pub fn is_held(data_dir: &Path) -> bool {
+        let file = File::open(data_dir.join(LOCK_NAME));
+        // A lock that is got is given back at once, as the file is closed.
+        file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 }
+
+/// Times that a recorder tries to get the lock while somebody only looks at it, which takes microseconds.
+const LOOKERS: u32 = 1_000;
 
 /// The ledger of a data folder, open for writing.
 #[derive(Debug)]

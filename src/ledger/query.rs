@@ -1,6 +1,7 @@
 //! Reading the ledger, also while it is written.
 
-use super::plan::Plan;
+use super::party::Needle;
+use super::plan::{Plan, ceil_us};
 use super::{FILE_NAME, LedgerError, row, upgrade};
 use crate::call::record::{CallRecord, State};
 use crate::time::CaptureTime;
@@ -25,6 +26,20 @@ pub struct Filter {
     pub state: Option<State>,
     /// Only calls that went on here after their primary was lost.
     pub carried: bool,
+}
+
+impl Filter {
+    /// Would a listing have this call?
+    #[must_use]
+    pub fn has(&self, call: &CallRecord) -> bool {
+        let at_us = call.order_time().micros();
+        let needle = self.party.as_deref().and_then(Needle::new);
+        self.since.is_none_or(|t| at_us >= ceil_us(t))
+            && self.until.is_none_or(|t| at_us < ceil_us(t))
+            && self.state.is_none_or(|s| s == call.state)
+            && (!self.carried || call.carried.is_some())
+            && needle.is_none_or(|n| n.is_in(call))
+    }
 }
 
 /// The ledger of a data folder, open for reading. It sees what was committed, and never waits for the writer.
@@ -83,6 +98,17 @@ impl Reader {
             Plan::choose(db, filter)?
                 .run(db, |call_no| Ok(row::call(db, call_no)?.is_none_or(|call| each(call).is_continue())))
         })
+    }
+
+    /// All that is read in here is of one moment.
+    ///
+    /// # Errors
+    /// Those of `read`, or when the ledger cannot be read.
+    pub fn at_one_moment<T, E: From<LedgerError>>(
+        &self,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.snapshot(|_| Ok(read()))?
     }
 
     /// The call of this very id.

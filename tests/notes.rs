@@ -192,3 +192,61 @@ fn a_call_that_was_carried_is_so_from_its_notes_alone() {
     call.carry(&carried);
     assert_eq!(events(&call.record), ["primary-lost"]);
 }
+
+/// A call in whose middle the host's clock is set; the packets a moment before are still stamped by the old one.
+fn stepped(by_ms: i64) -> Stage {
+    let mut s = Stage::on();
+    answered(&mut s);
+    for t in (20..10_000).step_by(20) {
+        if t == 5_000 {
+            s.listener.step(time(t), time(t + by_ms), &mut s.tape);
+        }
+        s.shift_ms = if t < 5_060 { 0 } else { by_ms };
+        s.rtp(t..t + 20, (CALLER, 4000), (CALLEE, 5000), 1);
+        s.rtp(t..t + 20, (CALLEE, 5000), (CALLER, 4000), 2);
+    }
+    s
+}
+
+#[test]
+fn a_clock_that_is_set_moves_nothing() {
+    for by_ms in [3_600_000, -3_600_000, 2_000, -2_000, 30_000] {
+        let mut s = stepped(by_ms);
+        // As it would be gone on with: by the host's clock of now.
+        s.tape.writer.flush().unwrap();
+        let left = earwitness::spool::resume::look(s.tape.folder.path()).unwrap();
+        let leg = &left.legs[0].leg;
+        assert_eq!(leg.media_at, Some(time(9_980 + by_ms)));
+        assert_eq!(leg.dialog.as_ref().unwrap().answered_at, Some(time(10 + by_ms)));
+        s.request(10_000, "BYE", &headers("c", "2 BYE", "A", "B"), None);
+        s.later(14_000);
+        assert_eq!(s.listener.calls_up(), 1, "{by_ms}: over too early");
+        s.later(16_100);
+        assert_eq!(s.listener.calls_up(), 0, "{by_ms}: over too late");
+        // A new call is dated by the new clock.
+        s.request(17_000, "INVITE", &headers("new", "1 INVITE", "A", ""), PHONE);
+        let calls = stories(&mut s);
+        let r = &calls[0].record;
+        assert_eq!((r.answered_at, r.ended_at), (Some(time(10)), Some(time(10_000))), "{by_ms}");
+        assert_eq!((r.duration_s, gaps(r)), (Some(9.99), vec![]), "{by_ms}");
+        assert_eq!(r.streams.iter().map(|s| (s.packets, s.lost)).collect::<Vec<_>>(), [(499, 0); 2]);
+        assert_eq!(events(r), ["clock-step"]);
+        assert_eq!(r.events[0].at, time(5_000));
+        let said = &calls[0].streams[0].voices[0].packets;
+        let at = |i: usize| said[i].spot.sample(calls[0].origin, 8000);
+        assert_eq!(at(498) - at(0), 498 * 160, "{by_ms}: the sound is not of its true length");
+        assert_eq!(calls[1].record.started_at, Some(time(17_000 + by_ms)));
+    }
+}
+
+#[test]
+fn what_was_noted_after_a_step_is_of_the_one_timeline_too() {
+    let mut s = stepped(-3_600_000);
+    note_all(&mut s, &Note::Restart { from: time(9_980 - 3_600_000), to: time(12_000 - 3_600_000) });
+    s.rtp(12_100..14_000, (CALLER, 4000), (CALLEE, 5000), 1);
+    let r = record(&mut s);
+    let restart: Vec<_> = gaps(&r).into_iter().filter(|g| g.3 == Cause::Restart && g.0 == "caller").collect();
+    assert!((restart[0].1 - 9.99).abs() < 0.03 && (restart[0].2 - 2.1).abs() < 0.03, "{restart:?}");
+    assert_eq!(events(&r), ["clock-step", "restart"]);
+    assert_eq!(r.events[1].at, time(9_980));
+}

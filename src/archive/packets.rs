@@ -14,9 +14,11 @@ use std::path::Path;
 /// When the spool cannot be read to its end or the file not be written.
 pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let mut files = Vec::new();
-    for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
+    let tracks =
+        |l: &LegStory| [(l.folder.join(SIGNALLING), l.redated(0)), (l.folder.join(MEDIA), l.redated(1))];
+    for (file, redated) in legs.iter().flat_map(tracks) {
         match CaptureFile::open(&file) {
-            Ok(f) => files.push(f),
+            Ok(f) => files.push(f.redate(&redated)),
             Err(e) if e.is_nothing() => {}
             Err(e) => return Err(io::Error::other(e.to_string())),
         }

@@ -59,8 +59,8 @@ impl Roster {
         let Some(d) = &leg.dialog else {
             return (idle > self.patience.media).then_some((last, Over::Silent));
         };
-        if let Some(t) = d.ended_at() {
-            return (now.since(leg.last_at.max(t)) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
+        if d.ended_at().is_some() {
+            return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
         }
         let (patience, over) = match (d.answered_at, leg.media_at) {
             // Early media, then ringing: silence is no end before the answer.

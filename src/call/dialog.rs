@@ -298,8 +298,11 @@ mod tests {
         let mut out: Option<Dialog> = None;
         for (i, (who, start, rest)) in messages.iter().enumerate() {
             let (head, body) = rest.split_once('|').unwrap_or((rest, ""));
-            let tags =
-                if head.contains("From") { "" } else { "From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>;tag=B\r\n" };
+            let to = if i == 0 && *who == "a" { "" } else { ";tag=B" };
+            let tags = match head.contains("From") {
+                true => String::new(),
+                false => format!("From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>{to}\r\n"),
+            };
             let text = format!(
                 "{start}\r\nCall-ID: c\r\n{tags}{head}\r\nContent-Type: application/sdp\r\n\r\n{body}"
             );

@@ -1,6 +1,7 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
 mod alone;
+mod clocks;
 mod closing;
 pub mod dialog;
 mod guard;

@@ -107,6 +107,22 @@ impl Roster {
         self.now = now;
     }
 
+    /// The capture's clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        for l in self.legs.values_mut() {
+            l.last_at = l.last_at.min(now);
+            l.media_at = l.media_at.map(|t| t.min(now));
+        }
+        for t in self.ended_ids.values_mut() {
+            *t = (*t).min(now);
+        }
+        self.farewells.clear();
+        self.pairing = Pairing::default();
+        self.prebuffer.set_back(now);
+        self.switchboard.set_back(now);
+        self.witness.set_back();
+    }
+
     /// Takes a SIP message and the packet it is kept as.
     pub fn signalling(
         &mut self,

@@ -172,6 +172,14 @@ impl Switchboard {
         self.places.get(&address).map(|p| p.owners.iter().map(|o| o.leg).collect()).unwrap_or_default()
     }
 
+    /// The clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        let ends = self.legs.values_mut().filter_map(|l| l.ended_at.as_mut());
+        for t in ends.chain(self.ended.values_mut()) {
+            *t = (*t).min(now);
+        }
+    }
+
     /// Forgets old ends.
     pub fn sweep(&mut self, at: CaptureTime) {
         self.ended.retain(|_, t| at.since(*t) < TOMBSTONE_AGE);

@@ -164,6 +164,11 @@ impl Witness {
         }
     }
 
+    /// The clock was set back: what was about to speak against a primary is of another time.
+    pub fn set_back(&mut self) {
+        self.primaries.values_mut().for_each(Primary::clear);
+    }
+
     /// Losses that began or ended since this was last asked.
     pub fn news(&mut self) -> Vec<(Endpoint, Loss)> {
         std::mem::take(&mut self.news)

@@ -1,10 +1,9 @@
 //! The packets of a call as one pcap file: signalling and media of all its legs, in order of capture.
 
-use crate::capture::file::CaptureFile;
 use crate::capture::merge::Merged;
 use crate::disk::Disk;
 use crate::spool::format::{FILE_HEADER, MEDIA, SIGNALLING, record_header};
-use crate::spool::read::LegStory;
+use crate::spool::read::{self, LegStory};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -15,11 +14,8 @@ use std::path::Path;
 pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let mut files = Vec::new();
     for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
-        match CaptureFile::open(&file) {
-            Ok(f) => files.push(f),
-            Err(e) if e.is_nothing() => {}
-            Err(e) => return Err(io::Error::other(e.to_string())),
-        }
+        // As it was opened to be read: a file without a whole header has nothing.
+        files.extend(read::open(&file).map_err(|e| io::Error::other(e.to_string()))?);
     }
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, disk.create(path)?);

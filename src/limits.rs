@@ -135,6 +135,9 @@ pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Changes of primaries that wait for the command.
 pub const COMMANDS_QUEUED: usize = 256;
 
+/// A difference of the host's clock from a steady one, between two looks, that is a setting of it, seconds.
+pub const CLOCK_STEP_S: f64 = 0.5;
+
 /// How often the tap passes time and hands over what it has gathered.
 pub const TICK: Duration = Duration::from_millis(40);
 

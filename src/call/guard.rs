@@ -167,6 +167,7 @@ impl Roster {
             return leg.carried.clone();
         }
         let carried = self.caught(leg)?;
+        self.answered(id, out);
         out.note(id, &Note::Carried(carried.clone()));
         self.legs.get_mut(&id)?.carried = Some(carried.clone());
         Some(carried)

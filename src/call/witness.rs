@@ -14,19 +14,12 @@
 //! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
 
-use crate::limits::{PRIMARIES, REQUESTS_WATCHED};
+use super::signs::{MAX_LOSSES, Primary, Signs};
+use crate::limits::PRIMARIES;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// Signs further apart than this do not add up.
-const MEMORY: Duration = Duration::from_secs(30);
-
-/// Copies of one packet, as two mirrored ports deliver them, come closer together than any retransmission.
-const COPY: Duration = Duration::from_millis(100);
 
 /// A primary was lost for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,50 +63,6 @@ pub struct PrimaryReport {
     /// Calls that it records and that are up now.
     pub calls_up: usize,
 }
-
-/// A request waiting for its answer.
-struct Request {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-/// Several signs of one kind.
-#[derive(Clone, Copy, Default)]
-struct Signs {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-impl Signs {
-    fn note(&mut self, at: CaptureTime) {
-        if self.times == 0 || at.since(self.last) > MEMORY {
-            *self = Self { first: at, last: at, times: 0 };
-        }
-        self.last = at;
-        self.times += 1;
-    }
-
-    fn lasts(&self) -> Duration {
-        self.last.since(self.first)
-    }
-}
-
-#[derive(Default)]
-struct Primary {
-    unreachable: Signs,
-    closed: Signs,
-    refused: Signs,
-    arp: Signs,
-    requests: HashMap<Vec<u8>, Request>,
-    losses: Vec<Loss>,
-    heard_at: Option<CaptureTime>,
-    configured: bool,
-}
-
-/// Losses kept of one primary: the last ones.
-const MAX_LOSSES: usize = 64;
 
 /// Watches all primaries.
 #[derive(Default)]
@@ -173,16 +122,9 @@ impl Witness {
 
     /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
     pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
-        let Some(p) = self.primaries.get_mut(&primary) else { return };
-        if !p.requests.contains_key(key) && p.requests.len() >= REQUESTS_WATCHED {
-            return;
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, key)) {
+            self.judge(at, primary);
         }
-        let r = p.requests.entry(key.to_vec()).or_insert(Request { first: at, last: at, times: 0 });
-        if r.times == 0 || at.since(r.last) > COPY {
-            r.times += 1;
-            r.last = at;
-        }
-        self.judge(at, primary);
     }
 
     /// Live media to a primary was answered by ICMP unreachable.
@@ -295,85 +237,10 @@ impl Witness {
     }
 }
 
-impl Primary {
-    /// It is there: nothing said before counts.
-    fn clear(&mut self) {
-        let losses = std::mem::take(&mut self.losses);
-        *self = Self { losses, heard_at: self.heard_at, configured: self.configured, ..Self::default() };
-    }
-
-    fn is_lost(&self) -> bool {
-        self.losses.last().is_some_and(|l| l.back.is_none())
-    }
-
-    fn verdict(&self) -> Verdict {
-        if self.is_lost() {
-            Verdict::Lost
-        } else if self.weight() > 0 {
-            Verdict::Suspect
-        } else {
-            Verdict::Well
-        }
-    }
-
-    /// The signs with their weights in halves, their beginnings and words.
-    fn signs(&self) -> Vec<(u32, CaptureTime, String)> {
-        let mut out = Vec::new();
-        let mut add = |halves: u32, s: &Signs, what: &str| {
-            if halves > 0 {
-                out.push((halves, s.first, format!("{what} ({} times)", s.times)));
-            }
-        };
-        let u = &self.unreachable;
-        let sustained = u.times >= 5 && u.lasts() >= Duration::from_millis(1500);
-        add(if sustained { 2 } else { u32::from(u.times >= 3) }, u, "ICMP unreachable for live media");
-        add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
-        add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
-        // Nobody misses a primary that has never been heard and is asked nothing.
-        let missed = self.heard_at.is_some() || !self.requests.is_empty();
-        let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
-        add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
-        for r in self.requests.values() {
-            let halves = match r.times {
-                0..3 => 0,
-                3 => 1,
-                _ => 2,
-            };
-            if halves > 0 {
-                out.push((halves, r.first, format!("SIP request unanswered ({} times)", r.times)));
-            }
-        }
-        out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
-        out
-    }
-
-    fn weight(&self) -> u32 {
-        self.signs().iter().map(|s| s.0).sum()
-    }
-
-    /// A loss, when the signs have become enough for one.
-    fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
-        self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
-        if self.is_lost() {
-            return None;
-        }
-        let signs: Vec<_> = self.signs().into_iter().filter(|s| at.since(s.1) <= 2 * MEMORY).collect();
-        if signs.iter().map(|s| s.0).sum::<u32>() < 2 {
-            return None;
-        }
-        let from = signs.iter().map(|s| s.1).min()?;
-        let loss = Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() };
-        if self.losses.len() >= MAX_LOSSES {
-            self.losses.remove(0);
-        }
-        self.losses.push(loss.clone());
-        Some(loss)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn t(ms: i64) -> CaptureTime {
         CaptureTime(ms * 1_000_000)

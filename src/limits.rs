@@ -57,6 +57,12 @@ pub const SIGNALLING_LINGER: Duration = Duration::from_secs(5);
 /// How long a flow may have been silent when signalling claims its address: what ended before is of another call.
 pub const PREBUFFER_SILENCE: Duration = Duration::from_millis(1_500);
 
+/// How long before a BYE the media that it ended may have fallen silent.
+pub const BYE_SILENCE: Duration = Duration::from_secs(1);
+
+/// Calls of media alone that are looked at for one message.
+pub const CALLS_WEIGHED: usize = 1_024;
+
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 
@@ -150,6 +156,9 @@ pub const FINISH_QUEUED_LIVE: usize = 4_096;
 /// How often a stage that the disk or the ledger has refused tries again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
+/// How much less of the processor finishers get than the tap and the spool (nice(2); for a thread, in Linux).
+pub const FINISHER_NICE: i32 = 10;
+
 /// Tries that a call gets to be sealed before others are sealed first.
 pub const SEAL_TRIES: u32 = 3;
 
@@ -166,8 +175,8 @@ pub const NODE_EVENTS_KEPT: i64 = 100_000;
 pub const NODE_EVENTS_WAITING: usize = 4_096;
 
 /// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
-/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
-pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
+/// there is more. 0.3 s of reading (docs/spool.md).
+pub const PROGRESS_MEDIA_BYTES: u64 = 256 << 20;
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

@@ -11,6 +11,8 @@
 mod board;
 mod booking;
 mod diary;
+mod error;
+mod host;
 mod router;
 mod sealing;
 mod serve;
@@ -19,16 +21,18 @@ mod spooling;
 mod status;
 
 pub use board::{Part, Trouble};
+pub use error::PipelineError;
+pub use host::{room, sync_disk, wall_clock};
 pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
-use crate::archive::finish::{Archive, FinishError, Job};
+use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};
 use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
-use crate::ledger::{Ledger, LedgerError, Lock, Reader};
+use crate::ledger::{Ledger, Lock, Reader};
 use crate::limits::{
     BATCHES_QUEUED, BATCHES_QUEUED_LIVE, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED,
 };
@@ -41,6 +45,7 @@ use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
+use host::{deadline, pause};
 use router::{Batch, Entry, Router};
 use sealing::{Ended, Finisher};
 use shared::{Shared, locked};
@@ -50,37 +55,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
-use thiserror::Error;
-
-/// Why a pipeline stopped.
-#[derive(Debug, Error)]
-pub enum PipelineError {
-    /// The spool cannot be written.
-    #[error(
-        "cannot write the spool {path}: {error}; make room or choose another --data. What was captured so far stays there and is sealed at the next start"
-    )]
-    Spool {
-        /// Its folder.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A recording cannot be sealed.
-    #[error("{0}; make room or mend the folder. The call stays in the spool and is sealed at the next start")]
-    Finish(#[from] FinishError),
-    /// The ledger says no.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A thread has died of a defect in earwitness.
-    #[error(
-        "a thread of earwitness has died (its message is above); please report it with the capture. What was captured so far is in the spool and is sealed at the next start"
-    )]
-    Died,
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}; is a limit on processes reached?")]
-    Thread(io::Error),
-}
+use std::time::Duration;
 
 /// A call that this run has found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -449,35 +424,4 @@ fn patience(config: &Config) -> Patience {
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a thread waits is not a matter of capture time")]
-fn deadline(after: Duration) -> Instant {
-    Instant::now() + after
-}
-
-#[expect(clippy::disallowed_methods, reason = "a refused disk is tried again after a while")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
-
-/// The host's clock, by which the kernel stamps packets.
-#[expect(clippy::disallowed_methods, reason = "live recording meets the wall clock here")]
-#[must_use]
-pub fn wall_clock() -> CaptureTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    CaptureTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Bytes that are free to us on the disk of `path`, and all its bytes; `None` when it does not say.
-#[must_use]
-pub fn room(path: &Path) -> Option<(u64, u64)> {
-    let s = rustix::fs::statvfs(path).ok()?;
-    Some((s.f_bavail.saturating_mul(s.f_frsize), s.f_blocks.saturating_mul(s.f_frsize)))
-}
-
-/// Makes sure that what the kernel has been given of the data folder is on the disk; takes as long as that takes.
-pub fn sync_disk(data: &Path) -> bool {
-    let synced = std::fs::File::open(data).map(|f| rustix::fs::syncfs(f).is_ok());
-    synced.unwrap_or(false)
 }

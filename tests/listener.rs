@@ -136,3 +136,33 @@ fn both_directions_of_media_alone_are_one_call() {
     }
     assert_eq!(s.close(), [(0, 2_000, Over::CaptureEnded)]);
 }
+
+/// A capture whose clock is set back by an hour: what waits, waits no longer for it.
+#[test]
+fn a_capture_clock_set_back_leaves_nothing_waiting() {
+    let mut s = Scene::new();
+    s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.answer(1, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(20..2_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.rtp(1_000..2_000, ("10.0.0.7", 9000), ("10.0.0.8", 9000), 66); // waits for its signalling
+    s.request(2_000, "INVITE", &headers("d", "1 INVITE", "A", ""), None);
+    s.answer(2_001, "486 Busy", &headers("d", "1 INVITE", "A", "X"), None);
+    s.shift_ms = -3_600_000;
+    s.rtp(2_020..20_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    // The refused call is over, the media alone is a call.
+    assert_eq!(s.tape.calls.len(), 1);
+    assert_eq!(s.listener.calls_up(), 2);
+    let one_wild = {
+        let mut s = Scene::new();
+        s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+        s.answer(1, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+        s.request(2, "INVITE", &headers("held", "1 INVITE", "A", ""), PHONE);
+        s.answer(3, "200 OK", &headers("held", "1 INVITE", "A", "B"), OTHER);
+        for t in (20..6_000).step_by(20) {
+            s.shift_ms = if t == 3_000 { -3_600_000 } else { 0 };
+            s.rtp(t..t + 20, (CALLER, 4000), (CALLEE, 5000), 7);
+        }
+        s.listener.calls_up()
+    };
+    assert_eq!(one_wild, 2);
+}

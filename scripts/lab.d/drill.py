@@ -23,6 +23,7 @@ class Drill:
         self.running = []
         self.primary = self.recorder = self.tcpdump = None
         self.calls, self.lost_at = [], None
+        self.stood_still = 0.0          # seconds that the phone was late with a packet at worst: this machine, not ours
 
     def open(self, name, host, *command, **more):
         """starts a command at a host; what it complains about goes to NAME.err"""
@@ -64,11 +65,10 @@ class Drill:
                 raise RuntimeError(f'the recorder ended with status {self.recorder.returncode}; see record.err')
 
     def config(self):
-        if not self.scenario.config:
-            return []
         path = f'{self.folder}/earwitness.toml'
         with open(path, 'w', encoding='ascii') as out:
-            out.write(self.scenario.config)
+            # Several recorders at once on a small machine: rings of the default 256 MB would press it for memory.
+            out.write(f'ring_mb = 16\n{self.scenario.config}')
         return ['--config', path]
 
     # The talking side.
@@ -117,7 +117,8 @@ class Drill:
             at(SECOND)
             self.call(SECOND_LASTS)
         for call in self.calls:
-            call['sent'] = [int(n) for n in call['phone'].communicate(timeout=30)[0].split()]
+            *call['sent'], late = [int(n) for n in call['phone'].communicate(timeout=60)[0].split()]
+            self.stood_still = max(self.stood_still, late / 1000)
             call['sipp'].wait(timeout=30)
 
     def stop(self, process, how=signal.SIGTERM):

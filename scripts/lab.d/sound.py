@@ -24,7 +24,8 @@ def complaints(path, tones, begin, end):
     if channels != 2 or width != 2:
         yield f'{channels} channels of {8 * width} bits instead of two of 16'
         return
-    if abs(frames / rate - end) > 0.3:
+    # A phone that this machine holds up sends its last packets late; for 1.2 s after the end they still count.
+    if not -0.3 < frames / rate - end < 1.3:
         yield f'{frames / rate:.3f} s of sound instead of {end:.3f}'
     samples = struct.unpack(f'<{2 * frames}h', data)
     size = int(WINDOW_S * rate)

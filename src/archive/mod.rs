@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod finish;
+mod gaps;
 pub mod naming;
 pub mod packets;
 pub mod parties;
@@ -9,4 +10,5 @@ pub mod progress;
 pub mod seal;
 pub mod settle;
 pub mod streams;
+mod timeline;
 pub mod wav;

@@ -13,9 +13,12 @@ use std::path::Path;
 /// When the spool cannot be read to its end or the file not be written.
 pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let mut files = Vec::new();
-    for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
+    let tracks =
+        |l: &LegStory| [(l.folder.join(SIGNALLING), l.redated(0)), (l.folder.join(MEDIA), l.redated(1))];
+    for (file, redated) in legs.iter().flat_map(tracks) {
         // As it was opened to be read: a file without a whole header has nothing.
-        files.extend(read::open(&file).map_err(|e| io::Error::other(e.to_string()))?);
+        let file = read::open(&file).map_err(|e| io::Error::other(e.to_string()))?;
+        files.extend(file.map(|f| f.redate(&redated)));
     }
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, disk.create(path)?);

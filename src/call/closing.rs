@@ -13,10 +13,12 @@ impl Roster {
         self.promote(now, Ripe::Old, counters, out);
         self.switchboard.sweep(now);
         self.look_after(out);
+        self.farewells.retain(|f| now.since(f.2) < SIGNALLING_LINGER * 2);
         self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
         let over: Vec<(u64, Over)> =
             self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
         for (call, over) in over {
+            self.adopt(call, out);
             self.finish(now, call, over, out);
         }
     }
@@ -29,7 +31,11 @@ impl Roster {
     /// The capture has ended: everything is given out.
     pub fn close(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
         self.promote(now, Ripe::All, counters, out);
-        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+        let all: Vec<u64> = self.calls.keys().copied().collect();
+        for call in &all {
+            self.adopt(*call, out);
+        }
+        for call in all {
             let over = self.over(now, call).unwrap_or(Over::CaptureEnded);
             self.finish(now, call, over, out);
         }
@@ -39,7 +45,8 @@ impl Roster {
     fn over(&self, now: CaptureTime, call: u64) -> Option<Over> {
         let legs = self.calls.get(&call)?;
         let mut all: Option<(CaptureTime, Over)> = None;
-        for leg in legs.iter().filter_map(|id| self.legs.get(id)) {
+        // Media that a dialog has named goes by that dialog.
+        for leg in legs.iter().filter_map(|id| self.legs.get(id)).filter(|l| l.joined.is_none()) {
             let one = self.leg_over(now, leg)?;
             all = all.filter(|a| a.0 >= one.0).or(Some(one));
         }
@@ -52,8 +59,8 @@ impl Roster {
         let Some(d) = &leg.dialog else {
             return (idle > self.patience.media).then_some((last, Over::Silent));
         };
-        if let Some(t) = d.ended_at() {
-            return (now.since(leg.last_at.max(t)) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
+        if d.ended_at().is_some() {
+            return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
         }
         let (patience, over) = match (d.answered_at, leg.media_at) {
             // Early media, then ringing: silence is no end before the answer.
@@ -77,7 +84,7 @@ impl Roster {
                 self.recorded.remove(&(p, *id));
             }
             if leg.dialog.is_none() {
-                self.media_only.remove(&leg.ends);
+                self.alone.remove(leg.ends, *id);
             } else if self.by_call_id.remove(&leg.call_id).is_some() && self.ended_ids.len() < TOMBSTONES {
                 self.ended_ids.insert(leg.call_id, now);
             }

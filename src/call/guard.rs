@@ -10,6 +10,7 @@ use super::witness::{Loss, PrimaryReport, Witness};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::icmp::Unreachable;
+use crate::wire::transport::Tcp;
 use hashbrown::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -57,6 +58,23 @@ impl Roster {
                 self.witness.unreachable(at, p);
                 return self.tell(out);
             }
+        }
+    }
+
+    /// A TCP segment between a primary and somebody else.
+    pub fn segment(
+        &mut self,
+        at: CaptureTime,
+        source: Endpoint,
+        destination: Endpoint,
+        tcp: &Tcp<'_>,
+        out: &mut impl Output,
+    ) {
+        if self.witness.is_primary(source) {
+            self.witness.acknowledged(source);
+        } else if !tcp.payload.is_empty() && self.witness.is_primary(destination) {
+            self.witness.sent(at, destination, source, tcp.sequence);
+            self.tell(out);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Signalling is understood on the thread that reads the packets, so an RTP packet never races the INVITE that
 //! announces it, the map of media needs no lock, and a replay gives the same result every time.
 
+use super::clocks::{Clocks, Dated};
 use super::dialog::Heard;
 use super::note::Note;
 use super::record::Carried;
@@ -107,6 +108,8 @@ pub struct Listener {
     roster: Roster,
     streams: SipStreams,
     fragments: Fragments,
+    clocks: Clocks,
+    /// Steady time, as all that follows.
     now: CaptureTime,
     /// A time far ahead of `now` that one frame told of.
     leap: Option<CaptureTime>,
@@ -122,6 +125,7 @@ impl Listener {
             roster: Roster::new(patience),
             streams: SipStreams::default(),
             fragments: Fragments::default(),
+            clocks: Clocks::default(),
             now: CaptureTime(i64::MIN),
             leap: None,
             swept_at: CaptureTime(i64::MIN),
@@ -185,24 +189,56 @@ impl Listener {
     /// What is held of each primary, for `status`.
     #[must_use]
     pub fn primaries(&self) -> Vec<PrimaryReport> {
-        self.roster.primaries()
+        let mut all = self.roster.primaries();
+        for r in &mut all {
+            for t in [&mut r.heard_at, &mut r.lost_at, &mut r.back_at].into_iter().flatten() {
+                *t = self.clocks.host(*t);
+            }
+        }
+        all
     }
 
     /// Takes a frame.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8], out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
+        let at = self.clocks.steady(at, self.now);
         self.counters.frames += 1;
-        self.tick(at, out);
+        self.pass(at, out);
         let network = frame::decode(link, bytes);
         self.network(at, network, 0, out);
     }
 
     /// Passes time: calls whose patience is at an end are given out.
     pub fn tick(&mut self, at: CaptureTime, out: &mut impl Output) {
-        // One frame stamped far ahead is a wild timestamp; two are a pause in the capture.
-        if at.since(self.now) > LEAP && self.now != CaptureTime(i64::MIN) {
-            let confirmed = self.leap.is_some_and(|t| at.since(t) <= LEAP && at >= t - LEAP);
+        let out = &mut Dated { out, clocks: self.clocks };
+        self.pass(self.clocks.steady(at, self.now), out);
+    }
+
+    /// The host's clock was set: what was `from` is called `to` from now on. No patience is longer or shorter by it,
+    /// and each leg that is up gets a note, behind which its packets are dated by the new clock.
+    pub fn step(&mut self, from: CaptureTime, to: CaptureTime, out: &mut impl Output) {
+        if from == to {
+            return;
+        }
+        self.clocks.step(from, to, self.now);
+        for leg in self.roster.legs_up() {
+            out.note(leg, &Note::ClockStep { from, to });
+        }
+    }
+
+    fn pass(&mut self, at: CaptureTime, out: &mut impl Output) {
+        let first = self.now == CaptureTime(i64::MIN);
+        // One frame stamped far ahead or far back is a wild timestamp; two are a pause in the capture, or its clock
+        // was set.
+        if !first && self.now.0.abs_diff(at.0) > LEAP.as_nanos() as u64 {
+            let confirmed = self.leap.is_some_and(|t| t.0.abs_diff(at.0) <= LEAP.as_nanos() as u64);
             self.leap = Some(at);
             if confirmed {
+                // A clock that is set back takes the timers with it.
+                if at < self.now {
+                    self.streams.set_back(at);
+                    self.roster.set_back(at);
+                }
                 // The calls that go on say so within the next second; then is the time to look who does not.
                 (self.now, self.swept_at) = (at, at);
                 self.roster.pass(at);
@@ -211,10 +247,6 @@ impl Listener {
         }
         (self.now, self.leap) = (at, None);
         self.roster.pass(at);
-        // A capture clock that is set back takes the timers with it; two clocks a little apart do not.
-        if self.swept_at.since(at) > LEAP {
-            self.swept_at = at;
-        }
         if at.since(self.swept_at) >= Duration::from_secs(1) {
             self.swept_at = at;
             let cuts = self.streams.sweep(at);
@@ -235,6 +267,7 @@ impl Listener {
 
     /// The recorder stops and another will go on: what is held in memory is given out, and the calls stay.
     pub fn park(&mut self, out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
         let cuts = self.streams.drain();
         self.messages(&cuts, out);
         self.roster.park(self.now, &mut self.counters, out);
@@ -242,6 +275,7 @@ impl Listener {
 
     /// The capture has ended: everything is given out.
     pub fn close(&mut self, out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
         let cuts = self.streams.drain();
         self.messages(&cuts, out);
         self.roster.close(self.now, &mut self.counters, out);
@@ -327,6 +361,7 @@ impl Listener {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         let known = self.streams.knows(source, destination);
+        self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if tcp.fin || tcp.rst {

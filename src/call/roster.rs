@@ -1,5 +1,6 @@
 //! The calls that are up: which leg a message or a packet of media belongs to, and when a call is over.
 
+use super::alone::{Alone, ends};
 use super::dialog::{Dialog, Heard};
 use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
@@ -8,7 +9,7 @@ use super::record::Carried;
 use super::resume::Resumed;
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
-use crate::limits::DIALOGS;
+use crate::limits::{DIALOGS, PREBUFFER_SILENCE};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -24,7 +25,13 @@ pub(super) struct Leg {
     /// `None` in a call that is media alone.
     pub(super) dialog: Option<Box<Dialog>>,
     pub(super) media_at: Option<CaptureTime>,
+    /// Its first packet.
+    pub(super) first_at: CaptureTime,
     pub(super) last_at: CaptureTime,
+    /// When a dialog of which nothing was heard before was ended.
+    pub(super) bye_at: Option<CaptureTime>,
+    /// Media alone that this dialog has named: a leg of its call.
+    pub(super) joined: Option<LegId>,
     /// The recorder it is sent to.
     pub(super) primary: Option<Endpoint>,
     /// Its primary was lost while it was up; noted in its spool.
@@ -38,8 +45,11 @@ pub struct Roster {
     pub(super) by_call_id: HashMap<Vec<u8>, LegId>,
     pub(super) calls: BTreeMap<u64, Vec<LegId>>,
     pub(super) ended_ids: HashMap<Vec<u8>, CaptureTime>,
-    /// Calls of media alone, by their two addresses in order.
-    pub(super) media_only: HashMap<(Endpoint, Endpoint), LegId>,
+    pub(super) alone: Alone,
+    /// Dialogs of which only the BYE was heard: hosts, and when.
+    pub(super) farewells: BTreeSet<(Endpoint, Endpoint, CaptureTime, LegId)>,
+    /// Media of an earlier run that is of the call of a dialog (a Call-ID) which is not back yet.
+    pub(super) awaited: Vec<(LegId, String)>,
     pub(super) switchboard: Switchboard,
     pub(super) prebuffer: Prebuffer,
     pub(super) pairing: Pairing,
@@ -65,7 +75,9 @@ impl Roster {
             by_call_id: HashMap::new(),
             calls: BTreeMap::new(),
             ended_ids: HashMap::new(),
-            media_only: HashMap::new(),
+            alone: Alone::default(),
+            farewells: BTreeSet::new(),
+            awaited: Vec::new(),
             switchboard: Switchboard::default(),
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
@@ -93,6 +105,22 @@ impl Roster {
     /// Time passes.
     pub fn pass(&mut self, now: CaptureTime) {
         self.now = now;
+    }
+
+    /// The capture's clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        for l in self.legs.values_mut() {
+            l.last_at = l.last_at.min(now);
+            l.media_at = l.media_at.map(|t| t.min(now));
+        }
+        for t in self.ended_ids.values_mut() {
+            *t = (*t).min(now);
+        }
+        self.farewells.clear();
+        self.pairing = Pairing::default();
+        self.prebuffer.set_back(now);
+        self.switchboard.set_back(now);
+        self.witness.set_back();
     }
 
     /// Takes a SIP message and the packet it is kept as.
@@ -126,6 +154,13 @@ impl Roster {
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
         self.watch_dialog(heard, id);
+        self.note_farewell(id);
+        if named {
+            self.join_named(id, out);
+            let (legs, now) = (&self.legs, self.now);
+            let live = |l: &Leg| l.media_at.is_some_and(|t| now.since(t) <= PREBUFFER_SILENCE);
+            self.switchboard.reconsider(id, &new, |m| legs.get(&m).is_some_and(live));
+        }
         for address in new {
             for (_, (t, p)) in self.prebuffer.claim(heard.at, address) {
                 self.keep(t, id, &p, counters, out);
@@ -169,6 +204,9 @@ impl Roster {
     ) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.media_at = Some(self.now);
+        if let Some(d) = leg.joined.and_then(|d| self.legs.get_mut(&d)) {
+            d.media_at = Some(self.now);
+        }
         counters.media += 1;
         out.packet(id, Track::Media, at, ip_packet);
     }
@@ -209,6 +247,7 @@ impl Roster {
             call,
             call_id: call_id.to_vec(),
             dialog: Some(Box::new(dialog)),
+            first_at: heard.at,
             last_at: heard.at,
             ..Leg::default()
         };
@@ -237,13 +276,14 @@ impl Roster {
     pub fn resume(&mut self, r: Resumed) -> LegId {
         let (id, own) = (self.leg_number(), self.call_number());
         let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
-        let joined = bib.and_then(|(at, bib)| self.pairing.join(at, bib, own));
-        let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
-        let ends = r.flows.first().map(|f| (f.source.min(f.destination), f.source.max(f.destination)));
+        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, own));
+        let call = paired.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
         let mut leg = Leg {
             call,
-            ends: ends.unwrap_or_default(),
+            ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),
             media_at: r.media_at,
+            // Long ago: what resumes is of no call that begins now.
+            first_at: CaptureTime(i64::MIN),
             last_at: r.last_at,
             carried: r.carried,
             ..Leg::default()
@@ -255,7 +295,8 @@ impl Roster {
             self.switchboard.end(id, d.ended_at());
             leg.dialog = Some(Box::new(d));
         } else {
-            self.media_only.insert(leg.ends, id);
+            self.alone.insert(leg.ends, id);
+            self.awaited.extend(r.joined.map(|call_id| (id, call_id)));
         }
         for f in r.flows {
             self.switchboard.tie(id, f);
@@ -263,6 +304,12 @@ impl Roster {
         self.calls.entry(call).or_default().push(id);
         self.legs.insert(id, leg);
         self.resume_primary(id);
+        for (m, call_id) in std::mem::take(&mut self.awaited) {
+            match self.by_call_id.get(call_id.as_bytes()).copied() {
+                Some(dialog) => drop(self.join_call(m, dialog)),
+                None => self.awaited.push((m, call_id)),
+            }
+        }
         id
     }
 
@@ -270,44 +317,9 @@ impl Roster {
     pub fn legs_up(&self) -> impl Iterator<Item = LegId> {
         self.legs.keys().copied()
     }
-
-    /// Sustained RTP that nobody named becomes a call of its own; both directions of a conversation one.
-    pub(super) fn promote(
-        &mut self,
-        now: CaptureTime,
-        which: Ripe,
-        counters: &mut Counters,
-        out: &mut impl Output,
-    ) {
-        for (flow, packets) in self.prebuffer.ripe(now, which) {
-            let Some(first) = packets.first().map(|p| p.0) else {
-                continue;
-            };
-            if self.legs.len() >= DIALOGS {
-                counters.calls_refused += 1;
-                continue;
-            }
-            let ends = (flow.source.min(flow.destination), flow.source.max(flow.destination));
-            let id = match self.media_only.get(&ends) {
-                Some(id) => *id,
-                None => {
-                    let (id, call) = (self.leg_number(), self.call_number());
-                    let name = name_of(b"media", format!("{flow:?}").as_bytes(), first);
-                    self.media_only.insert(ends, id);
-                    let leg = Leg { call, ends, last_at: first, ..Leg::default() };
-                    self.open(id, &name, leg, out);
-                    id
-                }
-            };
-            self.switchboard.tie(id, flow);
-            for (t, p) in packets {
-                self.keep(t, id, &p, counters, out);
-            }
-        }
-    }
 }
 
 /// A folder name for a leg's spool: from the wire, so that it is the same in every replay.
-fn name_of(kind: &[u8], what: &[u8], at: CaptureTime) -> String {
+pub(super) fn name_of(kind: &[u8], what: &[u8], at: CaptureTime) -> String {
     super::identity::short_hash(&[kind, what, &at.nanos().to_be_bytes()])
 }

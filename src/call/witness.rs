@@ -12,6 +12,8 @@
 //! | it refused a new connection | ½ |
 //! | a SIP request sent three times without any answer | ½ each |
 //! | the same, four times or more | 1 |
+//! | a TCP segment sent three times without any segment back | ½ each |
+//! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
 
 use crate::limits::{PRIMARIES, REQUESTS_WATCHED};
@@ -19,6 +21,7 @@ use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -78,6 +81,18 @@ struct Request {
     times: u32,
 }
 
+/// Counts how often a request was sent; a copy of a packet is not another one.
+fn note_request<K: Hash + Eq>(requests: &mut HashMap<K, Request>, at: CaptureTime, key: K) {
+    if requests.len() >= REQUESTS_WATCHED && !requests.contains_key(&key) {
+        return;
+    }
+    let r = requests.entry(key).or_insert(Request { first: at, last: at, times: 0 });
+    if r.times == 0 || at.since(r.last) > COPY {
+        r.times += 1;
+        r.last = at;
+    }
+}
+
 /// Several signs of one kind.
 #[derive(Clone, Copy, Default)]
 struct Signs {
@@ -107,6 +122,8 @@ struct Primary {
     refused: Signs,
     arp: Signs,
     requests: HashMap<Vec<u8>, Request>,
+    /// TCP segments, by sender and sequence number.
+    segments: HashMap<(Endpoint, u32), Request>,
     losses: Vec<Loss>,
     heard_at: Option<CaptureTime>,
     configured: bool,
@@ -147,6 +164,11 @@ impl Witness {
         }
     }
 
+    /// The clock was set back: what was about to speak against a primary is of another time.
+    pub fn set_back(&mut self) {
+        self.primaries.values_mut().for_each(Primary::clear);
+    }
+
     /// Losses that began or ended since this was last asked.
     pub fn news(&mut self) -> Vec<(Endpoint, Loss)> {
         std::mem::take(&mut self.news)
@@ -168,16 +190,26 @@ impl Witness {
 
     /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
     pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
-        let Some(p) = self.primaries.get_mut(&primary) else { return };
-        if !p.requests.contains_key(key) && p.requests.len() >= REQUESTS_WATCHED {
-            return;
+        if let Some(p) = self.primaries.get_mut(&primary) {
+            note_request(&mut p.requests, at, key.to_vec());
+            self.judge(at, primary);
         }
-        let r = p.requests.entry(key.to_vec()).or_insert(Request { first: at, last: at, times: 0 });
-        if r.times == 0 || at.since(r.last) > COPY {
-            r.times += 1;
-            r.last = at;
+    }
+
+    /// A segment with data went to a primary over TCP.
+    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, source: Endpoint, sequence: u32) {
+        if let Some(p) = self.primaries.get_mut(&primary) {
+            note_request(&mut p.segments, at, (source, sequence));
+            self.judge(at, primary);
         }
-        self.judge(at, primary);
+    }
+
+    /// The host of a primary has sent a TCP segment: it is there. Its process may hang all the same, so that nothing
+    /// else is forgotten.
+    pub fn acknowledged(&mut self, primary: Endpoint) {
+        if let Some(p) = self.primaries.get_mut(&primary) {
+            p.segments.clear();
+        }
     }
 
     /// Live media to a primary was answered by ICMP unreachable.
@@ -328,14 +360,16 @@ impl Primary {
         let missed = self.heard_at.is_some() || !self.requests.is_empty();
         let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
         add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
-        for r in self.requests.values() {
+        let requests = self.requests.values().map(|r| (r, "SIP request unanswered"));
+        let segments = self.segments.values().map(|r| (r, "TCP segment not acknowledged"));
+        for (r, what) in requests.chain(segments) {
             let halves = match r.times {
                 0..3 => 0,
                 3 => 1,
                 _ => 2,
             };
             if halves > 0 {
-                out.push((halves, r.first, format!("SIP request unanswered ({} times)", r.times)));
+                out.push((halves, r.first, format!("{what} ({} times)", r.times)));
             }
         }
         out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
@@ -349,6 +383,7 @@ impl Primary {
     /// A loss, when the signs have become enough for one.
     fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
         self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
+        self.segments.retain(|_, r| at.since(r.last) <= MEMORY);
         if self.is_lost() {
             return None;
         }
@@ -431,6 +466,22 @@ mod tests {
             w.asked(t(ms), e, b"bye-2");
         }
         assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(0));
+    }
+
+    #[test]
+    fn a_segment_that_nothing_acknowledges() {
+        let (mut w, e) = primary();
+        let pbx = Endpoint::new("10.0.0.3".parse().unwrap(), 40_000);
+        for ms in [0, 200, 600] {
+            w.sent(t(ms), e, pbx, 7);
+        }
+        w.acknowledged(e); // keep-alives of one byte are sent again and again, and answered
+        for ms in [1000, 1200, 1600] {
+            w.sent(t(ms), e, pbx, 7);
+        }
+        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+        w.sent(t(2400), e, pbx, 7);
+        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(1000));
     }
 
     #[test]

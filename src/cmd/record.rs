@@ -62,6 +62,7 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
     while !stop.load(Ordering::Acquire) && tap.turn() {}
     tell_systemd(NotifyState::Stopping);
     tracing::info!("stopping; calls in progress stay in the spool for the next start");
+    tap.pipeline.event("stopped", "", "by a signal");
     tap.pipeline.stop()?;
     Ok(Exit::Done)
 }
@@ -106,6 +107,9 @@ impl Tap {
             names.join(", "),
             data.display()
         );
+        let version = env!("CARGO_PKG_VERSION");
+        let detail = format!("earwitness {version} on {}; {up} calls gone on with", names.join(", "));
+        pipeline.event("started", "", &detail);
         for left in pipeline.unreadable() {
             tracing::error!("{left}");
         }
@@ -125,6 +129,7 @@ impl Tap {
             data,
         };
         tap.tell_changes(at);
+        tap.tell_state();
         tap.publish(at, 0);
         tap
     }
@@ -178,6 +183,11 @@ impl Tap {
                     "{n} packets were dropped ({place:?}); every call in progress has a note of it"
                 );
                 self.pipeline.lost(place, n, self.looked_at, now);
+                self.pipeline.event(
+                    "packets-lost",
+                    &format!("{place:?}").to_lowercase(),
+                    &format!("{n} packets"),
+                );
             }
         }
         self.dropped.kernel += d.kernel;
@@ -189,14 +199,30 @@ impl Tap {
         tell_systemd(NotifyState::Watchdog);
     }
 
+    /// What `systemctl status` shows.
+    fn tell_state(&self) {
+        let of = |up: bool| self.ears.figures().filter(move |f| f.up == up).map(|f| f.name.as_str());
+        let text = match of(false).collect::<Vec<_>>() {
+            gone if gone.is_empty() => format!("listens to {}", of(true).collect::<Vec<_>>().join(", ")),
+            gone => format!("waits for {}, which is not there or not up", gone.join(", ")),
+        };
+        tell_systemd(NotifyState::Status(&text));
+    }
+
     fn tell_changes(&mut self, now: CaptureTime) {
-        for change in self.ears.changes() {
+        let changes = self.ears.changes();
+        if !changes.is_empty() {
+            self.tell_state();
+        }
+        for change in changes {
             match change {
                 Change::Gone { interface, name, why } => {
                     let what = format!("interface {name} is not there: {why}; it is waited for");
                     self.pipeline.capture_wrong(interface, Some(&what));
+                    self.pipeline.event("interface-gone", &name, &why);
                 }
-                Change::Back { interface, since, .. } => {
+                Change::Back { interface, since, name } => {
+                    self.pipeline.event("interface-back", &name, &format!("it was gone since {since}"));
                     self.pipeline.capture_wrong(interface, None);
                     self.pipeline.lost(Place::Interface, 0, since, now);
                 }

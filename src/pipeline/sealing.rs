@@ -5,7 +5,7 @@ use super::{Mode, Shared, locked, pause};
 use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::ledger::{LedgerError, Reader};
-use crate::limits::{RESERVE_BYTES, RETRY, SEAL_TRIES};
+use crate::limits::{FINISHER_NICE, RESERVE_BYTES, RETRY, SEAL_TRIES};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -53,6 +53,8 @@ impl Finisher {
     /// Live, a call that cannot be sealed stays in the spool and is tried again, the others are not kept from it. What
     /// is not sealed when the recorder stops is sealed by the next one.
     fn run_on(&mut self, jobs: &Receiver<Job>) {
+        // What comes off the wire goes before; without the right to be this modest nothing is lost.
+        let _ = rustix::process::nice(FINISHER_NICE);
         let mut later: VecDeque<Job> = VecDeque::new();
         loop {
             match jobs.recv_timeout(RETRY) {

@@ -57,9 +57,9 @@ impl Output for Tape {
     }
 }
 
-pub struct Scene {
+pub struct Scene<O = Tape> {
     pub listener: Listener,
-    pub tape: Tape,
+    pub tape: O,
     pub shift_ms: i64,
 }
 
@@ -71,11 +71,11 @@ pub fn time(ms: i64) -> CaptureTime {
     CaptureTime(1_700_000_000_000_000_000 + ms * 1_000_000)
 }
 
-impl Scene {
-    pub fn new() -> Self {
+impl<O: Output + Default> Scene<O> {
+    pub fn on() -> Self {
         let s = Duration::from_secs;
         let patience = Patience { media: s(60), hold: s(14_400), setup: s(180) };
-        Self { listener: Listener::new(patience), tape: Tape::default(), shift_ms: 0 }
+        Self { listener: Listener::new(patience), tape: O::default(), shift_ms: 0 }
     }
 
     pub fn udp(&mut self, ms: i64, from: (&str, u16), to: (&str, u16), payload: &[u8]) {
@@ -128,6 +128,12 @@ impl Scene {
     /// Nothing of interest happens until then.
     pub fn later(&mut self, ms: i64) {
         self.udp(ms, ("10.9.9.9", 9), ("10.9.9.8", 9), b"tick");
+    }
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self::on()
     }
 
     /// Ends the capture: (signalling, media) of each call's legs, and why it was over.

@@ -197,8 +197,8 @@ pub const NODE_EVENTS_KEPT: i64 = 100_000;
 pub const NODE_EVENTS_WAITING: usize = 4_096;
 
 /// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
-/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
-pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
+/// there is more. 0.3 s of reading (docs/spool.md).
+pub const PROGRESS_MEDIA_BYTES: u64 = 256 << 20;
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

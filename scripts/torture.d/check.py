@@ -123,10 +123,10 @@ def whole(path):
     return at == len(data)
 
 
-def figures(wire, book, runs, v):
-    """what kills and starts have cost: prints it, and holds what must hold of it"""
+def figures(wire, book, runs, v, unless=lambda ssrc, t: False):
+    """what kills and starts have cost, printed"""
     lost_before, gaps, starts = [], [], []
-    times = sorted((p[0], ssrc, seq) for ssrc, s in wire.rtp.items() for seq, p in s.items())
+    times = sorted((p[0], ssrc, seq) for ssrc, s in wire.rtp.items() for seq, p in s.items() if not unless(ssrc, 0))
     recorded = [(t, seq in book.seen.rtp.get(ssrc, ())) for t, ssrc, seq in times]
     for n, r in enumerate(runs):
         if r['listening']:
@@ -182,8 +182,9 @@ def audio(facts, wire, book, runs, v, bank):
             continue
         with wave.open(f'{book.data}/{file["path"]}') as w:
             channels, raw = w.getnchannels(), w.readframes(w.getnframes())
-        origin = min([nanos(call[k]) for k in ('answered_at',) if call[k]]
-                     + [p[0] for leg in mine for p in book.seen.rtp[leg['ssrc']].values()] or [0])
+        # Sample 0 is the answer, or the first sound when that came earlier.
+        sounds = [wire_start(leg, wire) + min(seq - leg['seq'] & 0xffff for seq in book.seen.rtp[leg['ssrc']]) * STEP * 1e9 for leg in mine]
+        origin = min([*sounds, *([nanos(call['answered_at'])] if call['answered_at'] else [])], default=0)
         if channels != 2 or call['kind'] != 'call':
             # A part that knows one party, or none: nobody promises who is where.
             continue
@@ -202,6 +203,11 @@ def audio(facts, wire, book, runs, v, bank):
     v.hold(not bad, f'audio of {len(bad)} streams is wrong: ' + '; '.join(bad[:4]))
 
 
+def wire_start(leg, wire):
+    """when packet 0 was due: no packet comes early, so the fastest of all tells"""
+    return min(t - (seq - leg['seq'] & 0xffff) * STEP * 1e9 for seq, (t, _) in wire.rtp[leg['ssrc']].items())
+
+
 def leg_audio(leg, fact, sound, origin, wire, book, bank):
     on_wire, have = wire.rtp.get(leg['ssrc'], {}), book.seen.rtp.get(leg['ssrc'], {})
     place = {(seq - leg['seq']) & 0xffff: seq for seq in on_wire}
@@ -212,7 +218,7 @@ def leg_audio(leg, fact, sound, origin, wire, book, bank):
     got = sorted(i for i, seq in place.items() if seq in have)
     if len(got) < 4:
         return None, None
-    start = min(on_wire[place[i]][0] - i * STEP * 1e9 for i in place)
+    start = wire_start(leg, wire)
     about = round((start - origin) * 8 / MS / 1)            # samples, 8 a ms
     first = got[len(got) // 2]
     wanted = pcm(on_wire[place[first]][1])

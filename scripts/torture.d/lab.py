@@ -109,7 +109,7 @@ class Witness:
 class Recorder:
     """`earwitness record`, again and again on one data folder"""
     def __init__(self, wire, data, config='', binary=None):
-        self.binary = binary or f'{TARGET}/quick/earwitness'
+        self.binary = binary or os.environ.get('TORTURE_BIN') or f'{TARGET}/quick/earwitness'
         if not os.path.exists(self.binary):
             skip(f'{self.binary} is missing: cargo build --profile quick --bins --examples')
         self.wire, self.data, self.runs, self.p = wire, data, [], None
@@ -179,6 +179,12 @@ class Recorder:
             left = self.spooled()
         left = sorted(set(left) - set(allowed))
         v.hold(not left, f'{len(left)} folders are still in the spool after {seconds} s: {left[:3]}; {self.log[-1:]}')
+        if left:
+            status = self.status()
+            print(f'    status: {status.get("calls")}, troubles {[t for t in status.get("troubles", []) if t["until"] is None]}')
+            for name in left[:4]:
+                folder = f'{self.data}/spool/{name}'
+                print(f'    {name}: {[(f, os.path.getsize(f"{folder}/{f}")) for f in sorted(os.listdir(folder))]}')
 
     def spooled(self):
         return os.listdir(f'{self.data}/spool') if os.path.isdir(f'{self.data}/spool') else []

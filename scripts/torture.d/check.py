@@ -69,6 +69,12 @@ def must(t, runs, slack=BEFORE_KILL):
     return any(r['listening'] and r['listening'] * 1e9 <= t <= (r['killed'] or 1e12) * 1e9 - slack for r in runs)
 
 
+def unnamed(facts, wire, runs, also=lambda t: False):
+    """says of a stream whether it is of a call whose INVITE nobody could keep: its media wait in memory for a name"""
+    invites = {leg['ssrc']: wire.sip.get(f['call_id'], [(0,)])[0][0] for f in facts for leg in f['legs']}
+    return lambda ssrc, _: not must(invites.get(ssrc, 0), runs) or also(invites.get(ssrc, 0))
+
+
 def quantiles(values, unit=''):
     if not values:
         return 'none'

@@ -78,7 +78,8 @@ def fill(o, kills=False):
     inside = os.environ['TORTURE_INSIDE']
     name = 'disk-kill' if kills else 'disk-full'
     folder = tmpfs(inside, name, 150)
-    s = Scene(name, o.calls or 10, long=4, seed=o.seed, data=f'{folder}/data', lengths=(1.5, 6))
+    s = Scene(name, o.calls or 10, long=4, seed=o.seed, data=f'{folder}/data', lengths=(1.5, 6),
+              config='ring_mb = 32\nmedia_timeout_s = 12\nsetup_timeout_s = 12\nhold_timeout_s = 12\n')
     v, rec, filler = s.v, s.recorder, Filler(folder)
     rec.start()
     s.send()
@@ -121,9 +122,9 @@ def fill(o, kills=False):
     def lost_by_kill(_, t):
         """what a full disk did not take is in memory, and goes with the process"""
         return kills and any(r['killed'] and a - check.BEFORE_KILL - 1e9 <= t <= r['killed'] * 1e9 <= b + 1e9 for r in rec.runs for a, b in fills)
-    invites = {leg['ssrc']: wire.sip.get(f['call_id'], [(0,)])[0][0] for f in s.facts for leg in f['legs']}
+    unnamed = check.unnamed(s.facts, wire, rec.runs, lambda t: lost_by_kill(0, t))
     def excused(ssrc, t):
-        return lost_by_kill(ssrc, t) or kills and (lost_by_kill(0, invites[ssrc]) or not check.must(invites[ssrc], rec.runs))
+        return lost_by_kill(ssrc, t) or kills and unnamed(ssrc, t)
     missing = check.packets(wire, book, rec.runs, v, unless=excused)
     for ssrc, times in list(missing.items())[:6]:
         f = next(f for f in s.facts if any(leg['ssrc'] == ssrc for leg in f['legs']))
@@ -389,9 +390,78 @@ def ledger_garbage(o):
     return s.end()
 
 
+THROTTLE = '/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device'
+
+
+def throttle(device, rate):
+    """what the kernel writes to this device, bytes a second; 0 takes the limit away"""
+    number = os.stat(device).st_rdev
+    with open(THROTTLE, 'w') as f:
+        f.write(f'{os.major(number)}:{os.minor(number)} {rate}')
+
+
 def slow(o):
-    """a disk that takes less than what comes: what is lost is counted, and memory is bounded"""
-    lab.skip('not written yet')
+    """a disk that takes less than what comes: queues fill, what is lost is counted, memory is bounded, all is well after"""
+    if not os.path.exists(THROTTLE):
+        lab.skip('no cgroup (v1) that throttles writes to a device')
+    inside = os.environ['TORTURE_INSIDE']
+    image, folder = f'{inside}/slow.img', f'{inside}/slow'
+    lab.run('truncate', '-s', '600M', image)
+    lab.run('mkfs.ext4', '-q', image)
+    device = lab.run('losetup', '-f', '--show', image, check=False).stdout.strip()
+    if not device:
+        lab.skip('no loop device')
+    os.makedirs(folder)
+    try:
+        lab.run('mount', '-o', 'sync', device, folder)
+        return slow_on(o, device, folder)
+    finally:
+        throttle(device, 0)
+        lab.run('umount', '-l', folder, check=False)
+        lab.run('losetup', '-d', device, check=False)
+
+
+def slow_on(o, device, folder):
+    s = Scene('slow', o.calls or 60, long=50, ramp=2, seed=o.seed, data=f'{folder}/data', lengths=(3, 12), lazy=True, config='ring_mb = 64\nmedia_timeout_s = 20\n')
+    v, rec = s.v, s.recorder
+    rec.start()
+    s.send()
+    time.sleep(5)
+    v.say(f'before: drops {rec.status()["drops"]}')
+    throttle(device, 200_000)
+    at, rss, first = time.time(), [], None
+    while time.time() < at + 45 and v.hold(rec.alive(), 'the recorder has ended'):
+        rss.append(rec.proc()[0])
+        drops = rec.status().get('drops', {})
+        first = first or (time.time() - at if any(drops.values()) else None)
+        time.sleep(1)
+    v.say(f'200 kB/s for {time.time() - at:.0f} s: drops {drops}, the first after {first and round(first)} s; troubles {[t["what"][:150] for t in rec.status().get("troubles", []) if t["until"] is None]}')
+    v.hold(first is not None, 'nothing was lost: the disk was not slow enough to show anything')
+    status = rec.status()
+    v.hold(first is None or troubled(status), 'packets are lost to a slow disk, and status has no trouble')
+    throttle(device, 0)
+    freed = time.time()
+    before = None
+    while time.time() < freed + 30:
+        drops = rec.status().get('drops')
+        if drops == before:
+            break
+        before = drops
+        time.sleep(2)
+    v.say(f'no more losses {time.time() - freed - 2:.0f} s after the disk was fast again; VmRSS at most {max(rss):.0f} MB')
+    v.hold(max(rss) < 300, f'VmRSS {max(rss):.0f} MB')
+    time.sleep(3)
+    s.hang_up()
+    drops = rec.status()['drops']
+    s.settle(60)
+    wire, book = s.read()
+    missing = check.packets(wire, book, rec.runs, v)
+    n, counted = sum(map(len, missing.values())), sum(drops.values())
+    v.hold(n == counted, f'{n} packets are missing, and {drops} were counted')
+    check.roster(s.facts, wire, book, rec.runs, v)
+    check.audio(s.facts, wire, book, rec.runs, v, s.bank)
+    rec.verify(v)
+    return s.end()
 
 
 def ledger_visited(o):
@@ -422,7 +492,7 @@ def ledger_visited(o):
     held = s.recorder
     v.say(f'{visits} visits; the WAL has been {len(wals)} different files')
     wire, book = s.read()
-    missing = check.packets(wire, book, rec.runs, v)
+    missing = check.packets(wire, book, rec.runs, v, unless=check.unnamed(s.facts, wire, rec.runs))
     v.hold(not missing, f'{sum(map(len, missing.values()))} packets are missing')
     check.roster(s.facts, wire, book, rec.runs, v)
     rec.verify(v)

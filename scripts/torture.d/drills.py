@@ -71,11 +71,7 @@ def finish_kills(s, o):
     v, rec = s.v, s.recorder
     wire, book = s.read()
     named = {f['legs'][n]['ssrc']: f for f in s.facts for n in (0, 1)}
-    def unnamed(ssrc, t):
-        """media of a call whose INVITE nobody could keep"""
-        f = named.get(ssrc)
-        invite = wire.sip.get(f['call_id'], [(0,)])[0][0] if f else 0
-        return not check.must(invite, rec.runs)
+    unnamed = check.unnamed(s.facts, wire, rec.runs)
     lost, gaps, starts = check.figures(wire, book, rec.runs, v, unnamed)
     missing = check.packets(wire, book, rec.runs, v, unless=unnamed)
     for ssrc, times in list(missing.items())[:6]:

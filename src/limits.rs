@@ -118,6 +118,9 @@ pub const BATCH_BYTES: usize = 128 << 10;
 /// Batches under way to one worker.
 pub const BATCHES_QUEUED: usize = 64;
 
+/// The same in live recording, where the tap does not wait: a disk that stalls for a second at 1,000,000 packets/s.
+pub const BATCHES_QUEUED_LIVE: usize = 2_048;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 
@@ -133,6 +136,36 @@ pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
 
+/// How long the kernel gathers packets of an interface into a block before it hands it over, milliseconds.
+pub const BLOCK_MS: i32 = 20;
+
+/// How long a frame of one interface waits for an earlier one of another: as long as a block may take, and to spare.
+pub const HOLDBACK: Duration = Duration::from_millis(45);
+
+/// Frames taken before the clock is looked at again.
+pub const FRAMES_A_TURN: usize = 4_096;
+
+/// How long the command for a change of a primary may take.
+pub const COMMAND_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a question to a running recorder, and its answer, may take.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Changes of primaries that wait for the command.
+pub const COMMANDS_QUEUED: usize = 256;
+
+/// A difference of the host's clock from a steady one, between two looks, that is a setting of it, seconds.
+pub const CLOCK_STEP_S: f64 = 0.5;
+
+/// How often the tap passes time and hands over what it has gathered.
+pub const TICK: Duration = Duration::from_millis(40);
+
+/// Calls up to which media reach the kernel as often as is configured; with more the interval grows in proportion.
+pub const CALLS_AT_FULL_PACE: u32 = 1_000;
+
+/// The longest that interval grows.
+pub const SLOWEST_FLUSH: Duration = Duration::from_secs(2);
+
 /// Bytes of signalling that wait while the queue to a worker is full: 10,000 calls' worth.
 pub const CONTROL_BYTES: usize = 32 << 20;
 
@@ -145,6 +178,9 @@ pub const FINISH_QUEUED_LIVE: usize = 4_096;
 /// How often a stage that the disk or the ledger has refused tries again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
+/// How much less of the processor finishers get than the tap and the spool (nice(2); for a thread, in Linux).
+pub const FINISHER_NICE: i32 = 10;
+
 /// Tries that a call gets to be sealed before others are sealed first.
 pub const SEAL_TRIES: u32 = 3;
 
@@ -153,6 +189,16 @@ pub const RESERVE_BYTES: u64 = 256 << 20;
 
 /// How long a clean stop tries to write what a refusing disk has left in memory.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Events of the node that the ledger keeps: years of a quiet one, and under 20 MB of one whose network flaps.
+pub const NODE_EVENTS_KEPT: i64 = 100_000;
+
+/// Events of the node that wait for the ledger while it takes none; the oldest go first, counted.
+pub const NODE_EVENTS_WAITING: usize = 4_096;
+
+/// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
+/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
+pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

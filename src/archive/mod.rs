@@ -6,6 +6,7 @@ mod gaps;
 pub mod naming;
 pub mod packets;
 pub mod parties;
+pub mod progress;
 pub mod seal;
 pub mod settle;
 pub mod streams;

@@ -1,10 +1,9 @@
 //! The packets of a call as one pcap file: signalling and media of all its legs, in order of capture.
 
-use crate::capture::file::CaptureFile;
 use crate::capture::merge::Merged;
 use crate::disk::Disk;
 use crate::spool::format::{FILE_HEADER, MEDIA, SIGNALLING, record_header};
-use crate::spool::read::LegStory;
+use crate::spool::read::{self, LegStory};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -17,11 +16,9 @@ pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let tracks =
         |l: &LegStory| [(l.folder.join(SIGNALLING), l.redated(0)), (l.folder.join(MEDIA), l.redated(1))];
     for (file, redated) in legs.iter().flat_map(tracks) {
-        match CaptureFile::open(&file) {
-            Ok(f) => files.push(f.redate(&redated)),
-            Err(e) if e.is_nothing() => {}
-            Err(e) => return Err(io::Error::other(e.to_string())),
-        }
+        // As it was opened to be read: a file without a whole header has nothing.
+        let file = read::open(&file).map_err(|e| io::Error::other(e.to_string()))?;
+        files.extend(file.map(|f| f.redate(&redated)));
     }
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, disk.create(path)?);

@@ -10,6 +10,8 @@ use super::witness::{Loss, PrimaryReport, Witness};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::icmp::Unreachable;
+use crate::wire::transport::Tcp;
+use hashbrown::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,6 +21,14 @@ impl Roster {
         for p in primaries {
             self.witness.watch(*p);
         }
+    }
+
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        let calls: HashSet<u64> =
+            self.legs.values().filter(|l| l.carried.is_some()).map(|l| l.call).collect();
+        calls.len()
     }
 
     /// What is held of each primary, and how many calls that it records are up.
@@ -48,6 +58,23 @@ impl Roster {
                 self.witness.unreachable(at, p);
                 return self.tell(out);
             }
+        }
+    }
+
+    /// A TCP segment between a primary and somebody else.
+    pub fn segment(
+        &mut self,
+        at: CaptureTime,
+        source: Endpoint,
+        destination: Endpoint,
+        tcp: &Tcp<'_>,
+        out: &mut impl Output,
+    ) {
+        if self.witness.is_primary(source) {
+            self.witness.acknowledged(source);
+        } else if !tcp.payload.is_empty() && self.witness.is_primary(destination) {
+            self.witness.sent(at, destination, source, tcp.sequence);
+            self.tell(out);
         }
     }
 

@@ -183,6 +183,12 @@ impl Listener {
         self.roster.watch(primaries);
     }
 
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        self.roster.carried_up()
+    }
+
     /// What is held of each primary, for `status`.
     #[must_use]
     pub fn primaries(&self) -> Vec<PrimaryReport> {
@@ -358,6 +364,7 @@ impl Listener {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         let known = self.streams.knows(source, destination);
+        self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if tcp.fin || tcp.rst {

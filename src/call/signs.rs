@@ -3,7 +3,9 @@
 use super::witness::{Loss, Verdict};
 use crate::limits::REQUESTS_WATCHED;
 use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 /// Signs further apart than this do not add up.
@@ -16,10 +18,61 @@ const COPY: Duration = Duration::from_millis(100);
 const MANY_REQUESTS: usize = 64;
 
 /// A request waiting for its answer.
-pub(super) struct Request {
+struct Request {
     first: CaptureTime,
     last: CaptureTime,
     times: u32,
+}
+
+/// What was sent and has no answer.
+pub(super) struct Requests<K> {
+    open: HashMap<K, Request>,
+    /// When all were last looked through.
+    looked_at: CaptureTime,
+}
+
+impl<K> Default for Requests<K> {
+    fn default() -> Self {
+        Self { open: HashMap::new(), looked_at: CaptureTime::default() }
+    }
+}
+
+impl<K: Hash + Eq> Requests<K> {
+    /// Counts how often a request was sent; a copy of a packet is not another one. Says whether that may have changed
+    /// the verdict: most requests are the first of their kind, and in a flood of them nothing may cost more than that.
+    pub(super) fn ask(&mut self, at: CaptureTime, key: K) -> bool {
+        if self.open.len() >= REQUESTS_WATCHED && !self.open.contains_key(&key) {
+            if self.may_look(at) {
+                self.forget_old(at);
+            }
+            if self.open.len() >= REQUESTS_WATCHED {
+                return false;
+            }
+        }
+        let r = self.open.entry(key).or_insert(Request { first: at, last: at, times: 0 });
+        if r.times > 0 && at.since(r.last) <= COPY {
+            return false;
+        }
+        (r.times, r.last) = (r.times + 1, at);
+        let again = r.times >= 3;
+        again && (self.open.len() <= MANY_REQUESTS || self.may_look(at))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.open.clear();
+    }
+
+    fn may_look(&mut self, at: CaptureTime) -> bool {
+        let may = at < self.looked_at || at.since(self.looked_at) >= Duration::from_millis(100);
+        if may {
+            self.looked_at = at;
+        }
+        may
+    }
+
+    fn forget_old(&mut self, at: CaptureTime) {
+        self.open.retain(|_, r| at.since(r.last) <= MEMORY);
+    }
 }
 
 /// Several signs of one kind.
@@ -50,51 +103,19 @@ pub(super) struct Primary {
     pub(super) closed: Signs,
     pub(super) refused: Signs,
     pub(super) arp: Signs,
-    pub(super) requests: HashMap<Vec<u8>, Request>,
+    /// SIP requests, by transaction.
+    pub(super) requests: Requests<Vec<u8>>,
+    /// TCP segments, by sender and sequence number.
+    pub(super) segments: Requests<(Endpoint, u32)>,
     pub(super) losses: Vec<Loss>,
     pub(super) heard_at: Option<CaptureTime>,
     pub(super) configured: bool,
-    /// When its unanswered requests were last looked through.
-    looked_at: CaptureTime,
 }
 
 /// Losses kept of one primary: the last ones.
 pub(super) const MAX_LOSSES: usize = 64;
 
 impl Primary {
-    /// A request went to it; `key` names its transaction. Says whether that may have changed the verdict: most requests
-    /// are the first of their kind, and in a flood of them nothing may cost more than that.
-    pub(super) fn ask(&mut self, at: CaptureTime, key: &[u8]) -> bool {
-        if !self.requests.contains_key(key) && self.requests.len() >= REQUESTS_WATCHED {
-            if !self.may_look(at) {
-                return false;
-            }
-            self.forget_requests(at);
-            if self.requests.len() >= REQUESTS_WATCHED {
-                return false;
-            }
-        }
-        let r = self.requests.entry_ref(key).or_insert(Request { first: at, last: at, times: 0 });
-        if r.times > 0 && at.since(r.last) <= COPY {
-            return false;
-        }
-        (r.times, r.last) = (r.times + 1, at);
-        let again = r.times >= 3;
-        again && (self.requests.len() <= MANY_REQUESTS || self.may_look(at))
-    }
-
-    fn may_look(&mut self, at: CaptureTime) -> bool {
-        let may = at < self.looked_at || at.since(self.looked_at) >= Duration::from_millis(100);
-        if may {
-            self.looked_at = at;
-        }
-        may
-    }
-
-    fn forget_requests(&mut self, at: CaptureTime) {
-        self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
-    }
-
     /// It is there: nothing said before counts.
     pub(super) fn clear(&mut self) {
         let losses = std::mem::take(&mut self.losses);
@@ -129,17 +150,19 @@ impl Primary {
         add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
         add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
         // Nobody misses a primary that has never been heard and is asked nothing.
-        let missed = self.heard_at.is_some() || !self.requests.is_empty();
+        let missed = self.heard_at.is_some() || !self.requests.open.is_empty();
         let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
         add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
-        for r in self.requests.values() {
+        let requests = self.requests.open.values().map(|r| (r, "SIP request unanswered"));
+        let segments = self.segments.open.values().map(|r| (r, "TCP segment not acknowledged"));
+        for (r, what) in requests.chain(segments) {
             let halves = match r.times {
                 0..3 => 0,
                 3 => 1,
                 _ => 2,
             };
             if halves > 0 {
-                out.push((halves, r.first, format!("SIP request unanswered ({} times)", r.times)));
+                out.push((halves, r.first, format!("{what} ({} times)", r.times)));
             }
         }
         out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
@@ -152,7 +175,8 @@ impl Primary {
 
     /// A loss, when the signs have become enough for one.
     pub(super) fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
-        self.forget_requests(at);
+        self.requests.forget_old(at);
+        self.segments.forget_old(at);
         if self.is_lost() {
             return None;
         }

@@ -12,6 +12,8 @@
 //! | it refused a new connection | ½ |
 //! | a SIP request sent three times without any answer | ½ each |
 //! | the same, four times or more | 1 |
+//! | a TCP segment sent three times without any segment back | ½ each |
+//! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
 
 use super::signs::{MAX_LOSSES, Primary, Signs};
@@ -122,8 +124,23 @@ impl Witness {
 
     /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
     pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
-        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, key)) {
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.requests.ask(at, key.to_vec())) {
             self.judge(at, primary);
+        }
+    }
+
+    /// A segment with data went to a primary over TCP.
+    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, source: Endpoint, sequence: u32) {
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.segments.ask(at, (source, sequence))) {
+            self.judge(at, primary);
+        }
+    }
+
+    /// The host of a primary has sent a TCP segment: it is there. Its process may hang all the same, so that nothing
+    /// else is forgotten.
+    pub fn acknowledged(&mut self, primary: Endpoint) {
+        if let Some(p) = self.primaries.get_mut(&primary) {
+            p.segments.clear();
         }
     }
 
@@ -238,83 +255,4 @@ impl Witness {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    fn t(ms: i64) -> CaptureTime {
-        CaptureTime(ms * 1_000_000)
-    }
-
-    fn primary() -> (Witness, Endpoint) {
-        let e = Endpoint::new("10.0.0.9".parse().unwrap(), 5060);
-        let mut w = Witness::default();
-        w.heard(t(0), e);
-        (w, e)
-    }
-
-    #[test]
-    fn a_killed_process_is_lost_from_its_first_icmp() {
-        let (mut w, e) = primary();
-        for ms in [3000, 3001, 3020, 3021, 3040, 3041, 4000] {
-            w.unreachable(t(ms), e);
-            assert_eq!(w.verdict(e), Some(if ms < 3020 { Verdict::Well } else { Verdict::Suspect }));
-        }
-        w.unreachable(t(5000), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Lost));
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(3000));
-        assert_eq!(w.caught(e, t(4000), t(9000)), None);
-        w.heard(t(8000), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Well));
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().back, Some(t(8000)));
-    }
-
-    #[test]
-    fn a_hang_up_is_no_loss() {
-        let (mut w, e) = primary();
-        for ms in [3000, 3020, 3040] {
-            w.unreachable(t(ms), e); // late packets to a closed port
-        }
-        w.heard(t(3050), e);
-        w.closed(t(3060), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-        assert_eq!(w.caught(e, t(0), t(9000)), None);
-    }
-
-    #[test]
-    fn a_closed_connection_and_icmp_together_are() {
-        let (mut w, e) = primary();
-        w.closed(t(2990), e);
-        for ms in [3000, 3001, 3020] {
-            w.unreachable(t(ms), e);
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2990));
-    }
-
-    #[test]
-    fn unanswered_requests_and_copies_of_them() {
-        let (mut w, e) = primary();
-        for ms in [0, 500, 1500] {
-            w.asked(t(ms), e, b"bye-1");
-            w.asked(t(ms) + Duration::from_micros(5), e, b"bye-1"); // the same packet on the second mirror
-        }
-        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-        for ms in [5, 505, 1505] {
-            w.asked(t(ms), e, b"bye-2");
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(0));
-    }
-
-    #[test]
-    fn arp() {
-        let (mut w, e) = primary();
-        for ms in [0, 1000] {
-            w.sought(t(ms), e.ip());
-        }
-        w.found(e.ip());
-        for ms in [2000, 3000, 4000] {
-            w.sought(t(ms), e.ip());
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2000));
-    }
-}
+mod tests;

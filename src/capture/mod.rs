@@ -1,7 +1,9 @@
 //! I/O. Where frames come from.
 
 pub mod bytes;
+pub mod ears;
 pub mod file;
+pub mod live;
 pub mod merge;
 pub mod pcap;
 pub mod pcapng;

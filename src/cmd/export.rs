@@ -32,7 +32,7 @@ pub fn run(args: &Args, _out: &mut dyn Write) -> Result<Exit, Failure> {
         "flac" | "opus" | "json" => return Err(not_yet(&extension)),
         _ => return Err(unknown(&args.to)),
     };
-    let call = Reader::open(&args.data.data)?.find(&args.id)?;
+    let call = Reader::open(&args.data.folder())?.find(&args.id)?;
     let Some(file) = call.files.iter().find(|f| f.kind == kind && f.format == format) else {
         let why = match kind {
             "audio" => "no media of it was heard or could be decoded; its packets may be there, as .pcap",
@@ -40,7 +40,7 @@ pub fn run(args: &Args, _out: &mut dyn Write) -> Result<Exit, Failure> {
         };
         return Err(Failure::Said(format!("call {} has no {kind} to export: {why}", call.id)));
     };
-    write_whole(&args.to, |to| sealed_file::copy(&args.data.data, file, to)).map_err(|why| match why {
+    write_whole(&args.to, |to| sealed_file::copy(&args.data.folder(), file, to)).map_err(|why| match why {
         Problem::Copy(e) => {
             let to = args.to.display();
             Failure::Said(format!("cannot write {to}: {e}; see that the folder exists and has room, or name another with --to"))

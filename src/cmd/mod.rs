@@ -2,15 +2,23 @@
 
 pub mod calls;
 pub mod config;
+pub mod events;
 pub mod export;
+mod in_progress;
 pub mod ladder;
+pub mod log;
+pub mod rebuild;
+pub mod record;
 pub mod replay;
 mod sealed_file;
+mod sealed_record;
 pub mod show;
+pub mod status;
 mod terminal;
 pub mod verify;
 
-use crate::config::ConfigError;
+use crate::capture::live::LiveError;
+use crate::config::{Config, ConfigError};
 use crate::ledger::LedgerError;
 use crate::pipeline::PipelineError;
 use clap::{Parser, Subcommand};
@@ -32,6 +40,10 @@ pub struct Cli {
 pub enum Verb {
     /// Record the calls of capture files
     Replay(replay::Args),
+    /// Record the calls on interfaces, until SIGTERM
+    Record(record::Args),
+    /// Say how the running recorder does
+    Status(status::Args),
     /// List calls in order of their start
     Calls(calls::Args),
     /// Show one call: parties, timeline, streams, files and the ladder of its SIP messages
@@ -40,6 +52,10 @@ pub enum Verb {
     Export(export::Args),
     /// Hold the recordings against the ledger: every file there, its length and its SHA-256
     Verify(verify::Args),
+    /// List what happened to the recorder itself: starts, primaries lost and back, troubles
+    Events(events::Args),
+    /// Make a damaged or missing ledger anew from the records beside the recordings
+    Rebuild(rebuild::Args),
     /// Print the effective configuration, every key explained
     Config(config::Args),
 }
@@ -47,9 +63,41 @@ pub enum Verb {
 /// Where the recordings are.
 #[derive(Debug, clap::Args)]
 pub struct DataArgs {
-    /// The data folder
-    #[arg(long, env = "EARWITNESS_DATA", default_value = "./earwitness-data", value_name = "DIR")]
-    pub data: PathBuf,
+    /// The data folder [default: ./earwitness-data]
+    #[arg(long, env = "EARWITNESS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The folder for a command that reads no configuration.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.folder_or(&Config::default())
+    }
+
+    /// The folder for a command that reads one, which then has the place of the default.
+    #[must_use]
+    pub fn folder_or(&self, config: &Config) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| config.data.clone())
+    }
+}
+
+/// Which configuration.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// The configuration file (TOML); the defaults without one
+    #[arg(long = "config", env = "EARWITNESS_CONFIG", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// What holds: the environment before the file, the file before the defaults.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.file.as_deref())
+    }
 }
 
 /// How a command ends, as the contract has it.
@@ -81,6 +129,9 @@ pub enum Failure {
     /// Of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Of an interface.
+    #[error(transparent)]
+    Live(#[from] LiveError),
     /// Of the recorder.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -147,10 +198,14 @@ pub fn main() -> ExitCode {
 pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
     match &cli.verb {
         Verb::Replay(args) => replay::run(args, out),
+        Verb::Record(args) => record::run(args, out),
+        Verb::Status(args) => status::run(args, out),
         Verb::Calls(args) => calls::run(args, out),
         Verb::Show(args) => show::run(args, out),
         Verb::Export(args) => export::run(args, out),
         Verb::Verify(args) => verify::run(args, out),
+        Verb::Events(args) => events::run(args, out),
+        Verb::Rebuild(args) => rebuild::run(args, out),
         Verb::Config(args) => config::run(args, out),
     }
 }

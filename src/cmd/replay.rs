@@ -1,15 +1,14 @@
 //! `earwitness replay`: from capture files to recordings and ledger rows.
 
-use super::{DataArgs, Exit, Failure, calls, json_line};
+use super::{ConfigArgs, DataArgs, Exit, Failure, calls, json_line};
 use crate::capture::file::{CaptureFile, OpenError};
 use crate::capture::merge::Merged;
-use crate::config::Config;
 use crate::ledger::Reader;
 use crate::pipeline::{Found, Mode, Pipeline};
 use crate::time::CaptureTime;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What `replay` is asked.
@@ -20,9 +19,8 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
-    /// Configuration file
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
     /// Print the calls found as one JSON object a line
     #[arg(long)]
     json: bool,
@@ -36,9 +34,10 @@ pub struct Args {
 /// # Errors
 /// When no file can be read, or the data folder cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let config = Config::load(args.config.as_deref())?;
+    let config = args.config.load()?;
+    let data = args.data.folder_or(&config);
     // The data folder first: after a replay it is one, whatever became of the files.
-    let mut pipeline = Pipeline::start(&args.data.data, &config, Mode::Replay)?;
+    let mut pipeline = Pipeline::start(&data, &config, Mode::Replay)?;
     let (files, unreadable) = open(&args.files)?;
     let bytes = files.iter().map(CaptureFile::bytes).sum::<Option<u64>>();
     let mut merged = Merged::new(files);
@@ -76,7 +75,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         complain(&format!("{} frames are of a link type that earwitness cannot read", merged.unknown_link()));
     }
     remarks.iter().for_each(|r| complain(r));
-    print(args, out, &found)?;
+    print(args, &data, out, &found)?;
     let partial =
         unreadable || !left.is_empty() || truncated || !troubles.is_empty() || merged.unknown_link() > 0;
     Ok(if partial { Exit::Partial } else { Exit::Done })
@@ -106,8 +105,8 @@ fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "earwitness: {what}");
 }
 
-fn print(args: &Args, out: &mut dyn Write, found: &[Found]) -> Result<(), Failure> {
-    let reader = Reader::open(&args.data.data)?;
+fn print(args: &Args, data: &Path, out: &mut dyn Write, found: &[Found]) -> Result<(), Failure> {
+    let reader = Reader::open(data)?;
     let calls = found.iter().filter_map(|f| reader.get(&f.id).transpose());
     if args.json {
         for call in calls {
@@ -117,7 +116,7 @@ fn print(args: &Args, out: &mut dyn Write, found: &[Found]) -> Result<(), Failur
     }
     calls::print(out, &reader, calls)?;
     if !found.is_empty() {
-        writeln!(out, "recordings are below {}", args.data.data.join("recordings").display())?;
+        writeln!(out, "recordings are below {}", data.join("recordings").display())?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! State that all threads see.
 
-use super::board::{Board, Part, Trouble};
+use super::board::{Board, News, Part, Trouble};
+use super::diary::Diary;
 use super::{Found, PipelineError};
 use crate::call::witness::Loss;
 use crate::capture::file::OpenError;
 use crate::wire::endpoint::Endpoint;
+use crossbeam_channel::Sender;
 use hashbrown::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -21,7 +23,13 @@ pub(super) struct Shared {
     /// Calls whose spool cannot be read; it stays for a person to look at, and the others go on.
     pub(super) left: Mutex<Vec<String>>,
     board: Mutex<Board>,
+    /// What happened to the node.
+    pub(super) diary: Diary,
     stopping: AtomicBool,
+    /// What `status` answers: JSON.
+    pub(super) status: Mutex<String>,
+    /// To whom changes of primaries are told, when somebody wants to know.
+    pub(super) command: Mutex<Option<Sender<String>>>,
     /// Packets lost to full queues, and to a disk that took nothing.
     queue_lost: AtomicU64,
     disk_lost: AtomicU64,
@@ -52,6 +60,7 @@ impl Shared {
     /// The recorder ends: nothing is tried again.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+        locked(&self.command).take();
         self.settled.notify_all();
     }
 
@@ -59,19 +68,27 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// A part of the recorder does not work.
-    pub(super) fn wrong(&self, part: Part, what: &str) {
-        if locked(&self.board).wrong(super::wall_clock(), part, what) {
+    /// A part of the recorder does not work, for this thread of it.
+    pub(super) fn wrong(&self, part: Part, thread: usize, what: &str) {
+        let now = super::wall_clock();
+        let news = locked(&self.board).wrong(now, part, thread, what);
+        if news == News::Yes {
+            self.diary.tell(now, "trouble", part.word(), what);
+        }
+        if news != News::No {
             tracing::error!("{what}");
         }
     }
 
-    /// A part of the recorder works.
-    pub(super) fn well(&self, part: Part) {
-        let over = locked(&self.board).well(super::wall_clock(), part);
+    /// A part of the recorder works, for this thread of it.
+    pub(super) fn well(&self, part: Part, thread: usize) {
+        let now = super::wall_clock();
+        let over = locked(&self.board).well(now, part, thread);
         if let Some(t) = over {
             let took = t.until.unwrap_or_default().secs_since(t.since);
-            tracing::warn!("it works again after {took:.1} s: {}", t.what);
+            let what = format!("it works again after {took:.1} s: {}", t.what);
+            tracing::warn!("{what}");
+            self.diary.tell(now, "trouble-over", part.word(), &what);
         }
     }
 
@@ -95,11 +112,26 @@ impl Shared {
 
     /// A primary was lost, or is back.
     pub(super) fn primary(&self, primary: Endpoint, loss: &Loss) {
+        if let Some(command) = &*locked(&self.command) {
+            let what = if loss.back.is_some() { "primary-back" } else { "primary-lost" };
+            let told = serde_json::json!({
+                "what": what, "primary": primary.to_string(), "lost_at": loss.from, "back_at": loss.back,
+                "evidence": loss.evidence,
+            });
+            // So many at once are one outage.
+            let _ = command.try_send(told.to_string());
+        }
         match loss.back {
             None => {
-                tracing::warn!(%primary, lost_at = %loss.from, "the primary {primary} is lost: {}", loss.evidence.join("; "));
+                let evidence = loss.evidence.join("; ");
+                self.diary.tell(loss.from, "primary-lost", &primary.to_string(), &evidence);
+                tracing::warn!(%primary, lost_at = %loss.from, "the primary {primary} is lost: {evidence}");
             }
-            Some(back) => tracing::warn!(%primary, back_at = %back, "the primary {primary} is back"),
+            Some(back) => {
+                let after = format!("after {:.1} s", back.secs_since(loss.from));
+                self.diary.tell(back, "primary-back", &primary.to_string(), &after);
+                tracing::warn!(%primary, back_at = %back, "the primary {primary} is back");
+            }
         }
     }
 }

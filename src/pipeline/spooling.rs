@@ -15,6 +15,8 @@ use std::time::Instant;
 
 pub(super) struct Spooler {
     pub(super) writer: SpoolWriter,
+    /// Which of the workers it is.
+    pub(super) number: usize,
     pub(super) root: PathBuf,
     pub(super) jobs: Sender<Job>,
     pub(super) emptied: Sender<Batch>,
@@ -99,7 +101,11 @@ impl Spooler {
                 let path = self.root.display();
                 let kept =
                     "what is captured is held in memory as far as it goes, and written when there is room";
-                self.shared.wrong(Part::Spool, &format!("cannot write the spool {path}: {error}; {kept}"));
+                self.shared.wrong(
+                    Part::Spool,
+                    self.number,
+                    &format!("cannot write the spool {path}: {error}; {kept}"),
+                );
             }
         }
     }
@@ -111,7 +117,7 @@ impl Spooler {
         self.retry_at = None;
         let flushed = self.writer.flush();
         if flushed.is_ok() && self.mode == Mode::Live {
-            self.shared.well(Part::Spool);
+            self.shared.well(Part::Spool, self.number);
         }
         self.told(flushed);
         if self.retry_at.is_none() {

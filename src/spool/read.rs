@@ -104,7 +104,11 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
     Ok(story)
 }
 
-fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
+/// Opens a file of the spool. `None` when there is none, or nothing in it: not even its header came to the disk.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
     match CaptureFile::open(path) {
         Ok(f) => Ok(Some(f)),
         Err(e) if e.is_nothing() || is_torn(path) => Ok(None),

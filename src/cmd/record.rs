@@ -1,0 +1,312 @@
+//! `earwitness record`: from interfaces to recordings, until SIGTERM.
+
+use super::{ConfigArgs, DataArgs, Exit, Failure, log};
+use crate::call::note::Place;
+use crate::call::witness::{PrimaryReport, Verdict};
+use crate::capture::ears::{Change, Ears};
+use crate::capture::live::{Dropped, Options};
+use crate::config::Config;
+use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
+use crate::pipeline::{
+    self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+};
+use crate::time::CaptureTime;
+use sd_notify::NotifyState;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What `record` is asked.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Interface to listen to, several times for several [default: those of the configuration]
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    interfaces: Vec<String>,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Records until a signal ends it.
+///
+/// # Errors
+/// When it cannot begin: the interface, the data folder or the configuration cannot be used.
+pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
+    let config = args.config.load()?;
+    log::start(&config);
+    let data = args.data.folder_or(&config);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, stop.clone())
+            .map_err(|e| Failure::Said(format!("cannot wait for signals: {e}")))?;
+    }
+    // Whoever asks for an interface wants to know that it is not there; a host that starts up waits for it.
+    let (names, patient) = match args.interfaces.as_slice() {
+        [] => (config.interfaces.as_slice(), true),
+        asked => (asked, false),
+    };
+    if names.is_empty() {
+        let what = "which interface? Name it with -i, or as `interfaces` in the configuration";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let options = Options { filter: config.capture_filter.clone(), ring_mb: config.ring_mb };
+    // Before anything else: from here on the kernel keeps what comes while the calls of the last run are looked up.
+    let ears = Ears::open(names, options, patient, wall_clock())?;
+    let pipeline = Pipeline::start(&data, &config, Mode::Live)?;
+    let mut tap = Tap::new(ears, pipeline, &config, data);
+    tell_systemd(NotifyState::Ready);
+    while !stop.load(Ordering::Acquire) && tap.turn() {}
+    tell_systemd(NotifyState::Stopping);
+    tracing::info!("stopping; calls in progress stay in the spool for the next start");
+    tap.pipeline.event("stopped", "", "by a signal");
+    tap.pipeline.stop()?;
+    Ok(Exit::Done)
+}
+
+/// Without systemd nobody listens.
+fn tell_systemd(what: NotifyState<'_>) {
+    let _ = sd_notify::notify(&[what]);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how often the tap does what is not reading is told by a steady clock"
+)]
+fn steady() -> Instant {
+    Instant::now()
+}
+
+/// The host's clock beside a steady one: was it set?
+struct Clock {
+    wall: CaptureTime,
+    steady: Instant,
+}
+
+impl Clock {
+    /// What the clock would show had it not been set since this was last asked; `None` when it was not.
+    fn set(&mut self, wall: CaptureTime, steady: Instant) -> Option<CaptureTime> {
+        let expected = self.wall + (steady - self.steady);
+        (self.wall, self.steady) = (wall, steady);
+        (wall.secs_since(expected).abs() > CLOCK_STEP_S).then_some(expected)
+    }
+}
+
+/// The thread that reads.
+struct Tap {
+    clock: Clock,
+    ears: Ears,
+    pipeline: Pipeline,
+    flush: Duration,
+    started_at: CaptureTime,
+    started: Instant,
+    ticked: Instant,
+    flushed: Instant,
+    looked: Instant,
+    looked_at: CaptureTime,
+    packets: u64,
+    packets_before: u64,
+    dropped: Dropped,
+    data: PathBuf,
+}
+
+impl Tap {
+    fn new(ears: Ears, pipeline: Pipeline, config: &Config, data: PathBuf) -> Self {
+        let (now, at) = (steady(), wall_clock());
+        let names: Vec<String> = ears.figures().map(|f| f.name.clone()).collect();
+        let up = pipeline.listener().calls_up();
+        tracing::info!(
+            "listening to {}; data folder {}; {up} calls gone on with",
+            names.join(", "),
+            data.display()
+        );
+        let version = env!("CARGO_PKG_VERSION");
+        let detail = format!("earwitness {version} on {}; {up} calls gone on with", names.join(", "));
+        pipeline.event("started", "", &detail);
+        for left in pipeline.unreadable() {
+            tracing::error!("{left}");
+        }
+        let mut tap = Self {
+            clock: Clock { wall: at, steady: now },
+            ears,
+            pipeline,
+            flush: Duration::from_millis(config.flush_ms),
+            started_at: at,
+            started: now,
+            ticked: now,
+            flushed: now,
+            looked: now,
+            looked_at: at,
+            packets: 0,
+            packets_before: 0,
+            dropped: Dropped::default(),
+            data,
+        };
+        tap.tell_changes(at);
+        tap.tell_state();
+        tap.publish(at, 0);
+        tap
+    }
+
+    /// Reads for a while, and does what is due. False when nothing more can be recorded.
+    fn turn(&mut self) -> bool {
+        let now = wall_clock();
+        if let Some(expected) = self.clock.set(now, steady()) {
+            self.pipeline.clock_step(expected, now);
+        }
+        let mut last = now;
+        let pipeline = &mut self.pipeline;
+        let n = self.ears.give(now, FRAMES_A_TURN, |at, link, bytes| {
+            last = at;
+            pipeline.frame(at, link, bytes);
+        });
+        self.packets += n as u64;
+        let steady = steady();
+        let mut going = true;
+        if steady - self.ticked >= TICK {
+            self.ticked = steady;
+            // Behind a backlog time has only come as far as the last frame.
+            let at = if n < FRAMES_A_TURN { now } else { last };
+            let write = steady - self.flushed >= self.pace();
+            if write {
+                self.flushed = steady;
+            }
+            going = self.pipeline.tick(at, write);
+            self.tell_changes(now);
+        }
+        if steady - self.looked >= Duration::from_secs(1) {
+            self.look(now, steady);
+        }
+        if n == 0 {
+            self.ears.wait(TICK);
+        }
+        going
+    }
+
+    /// How often what the workers hold goes to the kernel: as often as is asked, less often with many calls. Half of it
+    /// is for the way to the workers.
+    fn pace(&self) -> Duration {
+        let calls = u32::try_from(self.pipeline.listener().calls_up()).unwrap_or(u32::MAX);
+        let stretched = self.flush.saturating_mul(calls) / CALLS_AT_FULL_PACE;
+        stretched.min(SLOWEST_FLUSH).max(self.flush) / 2
+    }
+
+    /// Once a second: what was dropped is charged to the calls that are up, `status` is told, and systemd that we live.
+    fn look(&mut self, now: CaptureTime, steady: Instant) {
+        let d = self.ears.dropped();
+        for (n, place) in [(d.kernel, Place::Kernel), (d.interface, Place::Interface)] {
+            if n > 0 {
+                tracing::error!(
+                    "{n} packets were dropped ({place:?}); every call in progress has a note of it"
+                );
+                self.pipeline.lost(place, n, self.looked_at, now);
+                self.pipeline.event(
+                    "packets-lost",
+                    &format!("{place:?}").to_lowercase(),
+                    &format!("{n} packets"),
+                );
+            }
+        }
+        self.dropped.kernel += d.kernel;
+        self.dropped.interface += d.interface;
+        let seconds = (steady - self.looked).as_secs_f64();
+        let rate = (self.packets - self.packets_before) as f64 / seconds;
+        (self.looked, self.looked_at, self.packets_before) = (steady, now, self.packets);
+        self.publish(now, rate as u64);
+        tell_systemd(NotifyState::Watchdog);
+    }
+
+    /// What `systemctl status` shows.
+    fn tell_state(&self) {
+        let of = |up: bool| self.ears.figures().filter(move |f| f.up == up).map(|f| f.name.as_str());
+        let text = match of(false).collect::<Vec<_>>() {
+            gone if gone.is_empty() => format!("listens to {}", of(true).collect::<Vec<_>>().join(", ")),
+            gone => format!("waits for {}, which is not there or not up", gone.join(", ")),
+        };
+        tell_systemd(NotifyState::Status(&text));
+    }
+
+    fn tell_changes(&mut self, now: CaptureTime) {
+        let changes = self.ears.changes();
+        if !changes.is_empty() {
+            self.tell_state();
+        }
+        for change in changes {
+            match change {
+                Change::Gone { interface, name, why } => {
+                    let what = format!("interface {name} is not there: {why}; it is waited for");
+                    self.pipeline.capture_wrong(interface, Some(&what));
+                    self.pipeline.event("interface-gone", &name, &why);
+                }
+                Change::Back { interface, since, name } => {
+                    self.pipeline.event("interface-back", &name, &format!("it was gone since {since}"));
+                    self.pipeline.capture_wrong(interface, None);
+                    self.pipeline.lost(Place::Interface, 0, since, now);
+                }
+            }
+        }
+    }
+
+    fn publish(&self, at: CaptureTime, packets_per_s: u64) {
+        let listener = self.pipeline.listener();
+        let figures = self.pipeline.figures();
+        let (free_bytes, total_bytes) = pipeline::room(&self.data).unwrap_or_default();
+        let troubles = self.pipeline.troubles();
+        let writing = !troubles.iter().any(|t| t.part == pipeline::Part::Spool && t.until.is_none());
+        let interface = |f: &crate::capture::ears::Figures| Interface {
+            interface: f.name.clone(),
+            up: f.up,
+            packets: f.packets,
+            bytes: f.bytes,
+            kernel_drops: f.dropped.kernel,
+            interface_drops: f.dropped.interface,
+        };
+        self.pipeline.publish(&Status {
+            running: true,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            data: self.data.display().to_string(),
+            started_at: self.started_at,
+            at,
+            uptime_s: (self.looked - self.started).as_secs(),
+            packets_per_s,
+            capture: self.ears.figures().map(interface).collect(),
+            drops: Drops {
+                kernel: self.dropped.kernel,
+                interface: self.dropped.interface,
+                queue: figures.queue_lost,
+                disk: figures.disk_lost,
+            },
+            calls: Calls {
+                active: listener.calls_up() as u64,
+                carried: listener.carried_up() as u64,
+                sealed: figures.sealed,
+                refused: listener.counters().calls_refused,
+            },
+            witness: listener.primaries().into_iter().map(primary).collect(),
+            disk: DiskStatus { free_bytes, total_bytes, writing },
+            troubles,
+            remarks: listener.remarks(),
+        });
+    }
+}
+
+fn primary(p: PrimaryReport) -> Primary {
+    let verdict = match p.verdict {
+        Verdict::Well => "well",
+        Verdict::Suspect => "suspect",
+        Verdict::Lost => "lost",
+    };
+    Primary {
+        primary: p.primary.to_string(),
+        verdict: verdict.to_owned(),
+        calls: p.calls_up as u64,
+        heard_at: p.heard_at,
+        lost_at: p.lost_at,
+        back_at: p.back_at,
+        evidence: p.evidence,
+    }
+}

@@ -1,0 +1,113 @@
+//! What the running recorder says of itself.
+
+use super::board::Trouble;
+use crate::time::CaptureTime;
+use serde::{Deserialize, Serialize};
+
+/// The running node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// It runs; else only this and `data` are there.
+    pub running: bool,
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// The data folder.
+    pub data: String,
+    /// When it was started.
+    pub started_at: CaptureTime,
+    /// When this was true: each second.
+    pub at: CaptureTime,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// Frames in the last second.
+    pub packets_per_s: u64,
+    /// Each interface.
+    pub capture: Vec<Interface>,
+    /// Packets lost on this host.
+    pub drops: Drops,
+    /// Calls.
+    pub calls: Calls,
+    /// Each primary that is watched.
+    pub witness: Vec<Primary>,
+    /// The disk of the data folder.
+    pub disk: Disk,
+    /// What does not work now (`until` is null), and what did not.
+    pub troubles: Vec<Trouble>,
+    /// What else is worth knowing of the packets, for people.
+    pub remarks: Vec<String>,
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub interface: String,
+    /// It is listened to.
+    pub up: bool,
+    /// Frames since the start.
+    pub packets: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Frames that found the kernel's buffer full.
+    pub kernel_drops: u64,
+    /// Frames that the card could not take.
+    pub interface_drops: u64,
+}
+
+/// Packets lost on this host since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// The kernel's buffer was full.
+    pub kernel: u64,
+    /// The card could not take them.
+    pub interface: u64,
+    /// The queue to a spool worker was full.
+    pub queue: u64,
+    /// The disk did not take them, and memory for them was at an end.
+    pub disk: u64,
+}
+
+/// Calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// In progress.
+    pub active: u64,
+    /// Of these, those whose primary was lost.
+    pub carried: u64,
+    /// Sealed and written down since the start.
+    pub sealed: u64,
+    /// Refused because there were too many at once.
+    pub refused: u64,
+}
+
+/// A primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Primary {
+    /// Where it signals.
+    pub primary: String,
+    /// `well`, `suspect` or `lost`.
+    pub verdict: String,
+    /// Calls that it is recording.
+    pub calls: u64,
+    /// When it last said something.
+    pub heard_at: Option<CaptureTime>,
+    /// When it was lost, the last time.
+    pub lost_at: Option<CaptureTime>,
+    /// When it was back.
+    pub back_at: Option<CaptureTime>,
+    /// What speaks, or spoke, against it.
+    pub evidence: Vec<String>,
+}
+
+/// The disk of the data folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Bytes that are free to the recorder.
+    pub free_bytes: u64,
+    /// All its bytes.
+    pub total_bytes: u64,
+    /// What is captured is being written.
+    pub writing: bool,
+}

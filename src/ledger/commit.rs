@@ -36,7 +36,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) if file.try_lock_shared().is_err() => break,
                 Err(TryLockError::WouldBlock) => {
                     file.unlock().map_err(folder)?;
-                    std::thread::yield_now();
+                    wait();
                 }
             }
         }
@@ -52,8 +52,14 @@ impl Lock {
     }
 }
 
-/// Times that a recorder tries to get the lock while somebody only looks at it, which takes microseconds.
+/// Times that a recorder tries to get the lock while somebody only looks at it. That takes microseconds, but who does it
+/// may be held up by the system in the middle of it.
 const LOOKERS: u32 = 1_000;
+
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn wait() {
+    std::thread::sleep(Duration::from_millis(1));
+}
 
 /// The ledger of a data folder, open for writing.
 #[derive(Debug)]

@@ -69,7 +69,8 @@ need() {
 need_rust() {
   command -v cargo >/dev/null 2>&1 ||
     die "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$REPO/Cargo.toml") or newer with rustup"
-  need cc:gcc
+  # libpcap: to link with; capture needs it.
+  need cc:gcc pcap-config:libpcap-dev
 }
 
 # Where cargo puts what it builds.

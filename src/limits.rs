@@ -57,6 +57,12 @@ pub const SIGNALLING_LINGER: Duration = Duration::from_secs(5);
 /// How long a flow may have been silent when signalling claims its address: what ended before is of another call.
 pub const PREBUFFER_SILENCE: Duration = Duration::from_millis(1_500);
 
+/// How long before a BYE the media that it ended may have fallen silent.
+pub const BYE_SILENCE: Duration = Duration::from_secs(1);
+
+/// Calls of media alone that are looked at for one message.
+pub const CALLS_WEIGHED: usize = 1_024;
+
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 
@@ -93,6 +99,9 @@ pub const BATCH_BYTES: usize = 128 << 10;
 /// Batches under way to one worker.
 pub const BATCHES_QUEUED: usize = 64;
 
+/// The same in live recording, where the tap does not wait: a disk that stalls for a second at 1,000,000 packets/s.
+pub const BATCHES_QUEUED_LIVE: usize = 2_048;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 
@@ -126,6 +135,9 @@ pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Changes of primaries that wait for the command.
 pub const COMMANDS_QUEUED: usize = 256;
 
+/// A difference of the host's clock from a steady one, between two looks, that is a setting of it, seconds.
+pub const CLOCK_STEP_S: f64 = 0.5;
+
 /// How often the tap passes time and hands over what it has gathered.
 pub const TICK: Duration = Duration::from_millis(40);
 
@@ -147,6 +159,9 @@ pub const FINISH_QUEUED_LIVE: usize = 4_096;
 /// How often a stage that the disk or the ledger has refused tries again.
 pub const RETRY: Duration = Duration::from_secs(1);
 
+/// How much less of the processor finishers get than the tap and the spool (nice(2); for a thread, in Linux).
+pub const FINISHER_NICE: i32 = 10;
+
 /// Tries that a call gets to be sealed before others are sealed first.
 pub const SEAL_TRIES: u32 = 3;
 
@@ -155,6 +170,16 @@ pub const RESERVE_BYTES: u64 = 256 << 20;
 
 /// How long a clean stop tries to write what a refusing disk has left in memory.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Events of the node that the ledger keeps: years of a quiet one, and under 20 MB of one whose network flaps.
+pub const NODE_EVENTS_KEPT: i64 = 100_000;
+
+/// Events of the node that wait for the ledger while it takes none; the oldest go first, counted.
+pub const NODE_EVENTS_WAITING: usize = 4_096;
+
+/// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
+/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
+pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

@@ -10,6 +10,9 @@
 
 mod board;
 mod booking;
+mod diary;
+mod error;
+mod host;
 mod router;
 mod sealing;
 mod serve;
@@ -18,25 +21,31 @@ mod spooling;
 mod status;
 
 pub use board::{Part, Trouble};
+pub use error::PipelineError;
+pub use host::{room, sync_disk, wall_clock};
 pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
-use crate::archive::finish::{Archive, FinishError, Job};
+use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};
 use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
-use crate::ledger::{Ledger, LedgerError, Lock, Reader};
-use crate::limits::{BATCHES_QUEUED, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED};
+use crate::ledger::{Ledger, Lock, Reader};
+use crate::limits::{
+    BATCHES_QUEUED, BATCHES_QUEUED_LIVE, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED,
+};
 use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
+use crate::wire::endpoint::Endpoint;
 use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
+use host::{deadline, pause};
 use router::{Batch, Entry, Router};
 use sealing::{Ended, Finisher};
 use shared::{Shared, locked};
@@ -46,37 +55,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
-use thiserror::Error;
-
-/// Why a pipeline stopped.
-#[derive(Debug, Error)]
-pub enum PipelineError {
-    /// The spool cannot be written.
-    #[error(
-        "cannot write the spool {path}: {error}; make room or choose another --data. What was captured so far stays there and is sealed at the next start"
-    )]
-    Spool {
-        /// Its folder.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A recording cannot be sealed.
-    #[error("{0}; make room or mend the folder. The call stays in the spool and is sealed at the next start")]
-    Finish(#[from] FinishError),
-    /// The ledger says no.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A thread has died of a defect in earwitness.
-    #[error(
-        "a thread of earwitness has died (its message is above); please report it with the capture. What was captured so far is in the spool and is sealed at the next start"
-    )]
-    Died,
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}; is a limit on processes reached?")]
-    Thread(io::Error),
-}
+use std::time::Duration;
 
 /// A call that this run has found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +97,18 @@ pub struct Pipeline {
     /// What of a killed run's spool could not be read; it stays where it is.
     unreadable: Vec<String>,
     data: PathBuf,
+    /// Legs of an earlier run, and their last packets.
+    resumed: Vec<(LegId, CaptureTime)>,
+    _stop: StopThreads,
+}
+
+/// What looks after a live recorder ends with it, however that ends.
+struct StopThreads(Arc<Shared>);
+
+impl Drop for StopThreads {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 impl Pipeline {
@@ -152,6 +143,8 @@ impl Pipeline {
         let mut p = Self {
             listener: Listener::new(patience(config)),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
+            _stop: StopThreads(shared.clone()),
+            resumed: Vec::new(),
             shared,
             spoolers: Vec::new(),
             threads: Vec::new(),
@@ -168,6 +161,8 @@ impl Pipeline {
                 p.spawn_all(config, book, &archive, mode)?;
             }
             Mode::Live => {
+                let primaries: Vec<Endpoint> = config.primaries.iter().map(|a| (*a).into()).collect();
+                p.listener.watch(&primaries);
                 book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;
@@ -183,6 +178,7 @@ impl Pipeline {
         let left = leftover::look(&self.data.join("spool")).map_err(Left::Spool)?;
         let reader = Some(Reader::open(&self.data).map_err(|e| Left::Pipeline(e.into()))?);
         let mut by = Finisher {
+            number: 0,
             archive: archive.clone(),
             reader,
             sealed: bounded(0).0,
@@ -205,16 +201,20 @@ impl Pipeline {
             0 => std::thread::available_parallelism().map_or(2, usize::from),
             n => n,
         };
-        let queued = if mode == Mode::Live { FINISH_QUEUED_LIVE } else { FINISH_QUEUED };
+        let (queued, batches_queued) = match mode {
+            Mode::Live => (FINISH_QUEUED_LIVE, BATCHES_QUEUED_LIVE),
+            Mode::Replay => (FINISH_QUEUED, BATCHES_QUEUED),
+        };
         let (jobs, finishing) = bounded::<Job>(queued);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
         let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
         let root = self.data.join("spool");
         let mut lanes = Vec::new();
         for n in 0..workers {
-            let (lane, batches) = bounded::<Batch>(BATCHES_QUEUED);
+            let (lane, batches) = bounded::<Batch>(batches_queued);
             lanes.push(lane);
             let mut w = Spooler {
+                number: n,
                 writer: SpoolWriter::new(root.clone(), archive.disk.clone()),
                 root: root.clone(),
                 jobs: jobs.clone(),
@@ -228,6 +228,7 @@ impl Pipeline {
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
             let mut f = Finisher {
+                number: n,
                 archive: archive.clone(),
                 reader: None,
                 sealed: sealed.clone(),
@@ -276,18 +277,25 @@ impl Pipeline {
 
     /// Goes on with the calls of an earlier run.
     fn resume(&mut self, legs: Vec<Resumable>) {
-        let now = wall_clock();
         for r in legs {
             let from = r.leg.last_at;
             let id = self.listener.resume(r.leg);
             self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
-            self.router.push(id, Entry::Note(id, Box::new(Note::Restart { from, to: now })));
+            self.resumed.push((id, from));
         }
-        self.router.flush(true);
+        self.router.flush(false);
+    }
+
+    /// The first time that we are told is when we hear again.
+    fn end_of_restart(&mut self, to: CaptureTime) {
+        for (leg, from) in std::mem::take(&mut self.resumed) {
+            self.router.push(leg, Entry::Note(leg, Box::new(Note::Restart { from, to })));
+        }
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8]) -> bool {
+        self.end_of_restart(at);
         self.listener.frame(at, link, bytes, &mut self.router);
         self.frames += 1;
         // An error is looked for now and then: the channels stay open until the tap ends them.
@@ -296,6 +304,7 @@ impl Pipeline {
 
     /// Passes time in live recording, and hands over what is gathered. `write`: it also goes to the kernel.
     pub fn tick(&mut self, now: CaptureTime, write: bool) -> bool {
+        self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
         !self.shared.failed()
@@ -305,6 +314,14 @@ impl Pipeline {
     pub fn lost(&mut self, place: Place, packets: u64, from: CaptureTime, to: CaptureTime) {
         let note = Note::Lost { from, to, packets, place };
         self.note_all(&note);
+    }
+
+    /// The host's clock was set: what was `from` is called `to` from now on.
+    pub fn clock_step(&mut self, from: CaptureTime, to: CaptureTime) {
+        self.listener.step(from, to, &mut self.router);
+        let by = to.secs_since(from);
+        tracing::warn!("the host's clock was set by {by:+.3} s; calls in progress keep theirs");
+        self.event("clock-step", "", &format!("by {by:+.3} s, from {from}"));
     }
 
     fn note_all(&mut self, note: &Note) {
@@ -320,12 +337,17 @@ impl Pipeline {
         &self.listener
     }
 
-    /// A part of the recorder that the caller looks after does not work, or works again.
-    pub fn capture_wrong(&self, what: Option<&str>) {
+    /// An interface, by its number, does not work, or works again.
+    pub fn capture_wrong(&self, interface: usize, what: Option<&str>) {
         match what {
-            Some(what) => self.shared.wrong(Part::Capture, what),
-            None => self.shared.well(Part::Capture),
+            Some(what) => self.shared.wrong(Part::Capture, interface, what),
+            None => self.shared.well(Part::Capture, interface),
         }
+    }
+
+    /// Something happened to the node: the ledger shall have it (`earwitness events`).
+    pub fn event(&self, what: &str, subject: &str, detail: &str) {
+        self.shared.diary.tell(wall_clock(), what, subject, detail);
     }
 
     /// What is wrong now, then what was.
@@ -410,35 +432,4 @@ fn patience(config: &Config) -> Patience {
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a thread waits is not a matter of capture time")]
-fn deadline(after: Duration) -> Instant {
-    Instant::now() + after
-}
-
-#[expect(clippy::disallowed_methods, reason = "a refused disk is tried again after a while")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
-
-/// The host's clock, by which the kernel stamps packets.
-#[expect(clippy::disallowed_methods, reason = "live recording meets the wall clock here")]
-#[must_use]
-pub fn wall_clock() -> CaptureTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    CaptureTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-/// Bytes that are free to us on the disk of `path`, and all its bytes; `None` when it does not say.
-#[must_use]
-pub fn room(path: &Path) -> Option<(u64, u64)> {
-    let s = rustix::fs::statvfs(path).ok()?;
-    Some((s.f_bavail.saturating_mul(s.f_frsize), s.f_blocks.saturating_mul(s.f_frsize)))
-}
-
-/// Makes sure that what the kernel has been given of the data folder is on the disk; takes as long as that takes.
-pub fn sync_disk(data: &Path) -> bool {
-    let synced = std::fs::File::open(data).map(|f| rustix::fs::syncfs(f).is_ok());
-    synced.unwrap_or(false)
 }

@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("capture", &["time", "limits", "wire", "call", "media"]),
     ("spool", &["time", "limits", "disk", "wire", "call", "media", "capture"]),
     ("archive", &["time", "limits", "disk", "wire", "call", "media", "capture", "spool"]),
-    ("ledger", &["time", "limits", "wire", "call", "media", "capture", "spool", "archive"]),
+    ("ledger", &["time", "limits", "disk", "wire", "call", "media", "capture", "spool", "archive"]),
     (
         "pipeline",
         &[

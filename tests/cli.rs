@@ -10,7 +10,7 @@ use earwitness::time::CaptureTime;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 const T: i64 = 1_795_342_272_345_678; // 2026-11-22T10:11:12.345678Z
@@ -294,10 +294,10 @@ fn export_refuses_what_was_altered_and_leaves_the_older_file() {
 fn verify_holds_every_file_against_the_ledger() {
     let dir = data_with_files();
     let ran = run(dir.path(), &["verify"]);
-    assert_eq!(
-        (ran.exit, ran.out.as_str(), ran.err.as_str()),
-        (0, "3 calls, 2 files: all as the ledger says\n", "")
-    );
+    assert_eq!((ran.exit, ran.out.as_str()), (0, "3 calls, 2 files: all as the ledger says\n"));
+    // As they were sealed by the first version.
+    let bare = "warning: 3 of 3 calls were sealed by a version that wrote no record beside the recording";
+    assert!(ran.err.starts_with(bare) && ran.err.lines().count() == 1, "{}", ran.err);
     assert_eq!(run(dir.path(), &["verify", ID, "99@host"]).out, "2 calls, 2 files: all as the ledger says\n");
 
     let folder = dir.path().join("recordings/2026");
@@ -361,6 +361,49 @@ fn config_prints_what_it_can_load_again() {
         run(dir.path(), check).fails_with("earwitness.toml, line 2, key `media_timeout`: ");
     }
     run(dir.path(), &["config", "--config", "/no/such"]).fails_with("cannot read the configuration /no/such");
+}
+
+/// The folder that a replay used: flag before environment before file before default.
+#[test]
+fn the_data_folder_of_a_configuration_is_behind_flag_and_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("c.toml"), format!("data = {:?}\n", at("of-file"))).unwrap();
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/cancel.pcap");
+    let replay = |arguments: &[&str], variables: &[(&str, PathBuf)]| {
+        let mut command = Command::cargo_bin("earwitness").unwrap();
+        command.current_dir(dir.path()).env_remove("EARWITNESS_DATA").env_remove("EARWITNESS_CONFIG");
+        command.arg("replay").arg(&capture).args(arguments).envs(variables.iter().cloned());
+        command.assert().success();
+    };
+    replay(&["--config", "c.toml", "--data", "of-flag"], &[("EARWITNESS_DATA", at("of-environment"))]);
+    assert!(at("of-flag").exists() && !at("of-environment").exists() && !at("of-file").exists());
+    replay(&["--config", "c.toml"], &[("EARWITNESS_DATA", at("of-environment"))]);
+    assert!(at("of-environment").exists() && !at("of-file").exists());
+    replay(&[], &[("EARWITNESS_CONFIG", at("c.toml"))]);
+    assert!(at("of-file").exists() && !at("earwitness-data").exists());
+    replay(&[], &[]);
+    assert!(at("earwitness-data").exists());
+}
+
+#[test]
+fn what_may_not_be_meant_is_said_and_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::cargo_bin("earwitness").unwrap();
+    command.args(["config", "--check"]).env_remove("EARWITNESS_CONFIG").env("EARWITNESS_DATA", dir.path());
+    command.env("EARWITNESS_SERVICE_HOST", "10.0.0.1").env("EARWITNESS_INTERFACES", "no-such-nic");
+    command.env("EARWITNESS_ON_PRIMARY_CHANGE", "no-such-command,lost");
+    let output = command.output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"ok\n"[..]));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for part in ["EARWITNESS_SERVICE_HOST", "no no-such-nic", "no command no-such-command"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    command.env("EARWITNESS_CAPTURE_FILTER", "udp port sip").assert().code(0);
+    command.env("EARWITNESS_CAPTURE_FILTER", "udp prt sip");
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(said.starts_with("earwitness: key `capture_filter`: ") && said.contains("udp prt sip"), "{said}");
+    command.env("EARWITNESS_CAPTURE_FILTER", "").env("EARWITNESS_SYNC_S", "never").assert().code(1);
 }
 
 #[test]

@@ -3,118 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
 
-use earwitness::call::listener::{Listener, Output, Over, Patience, Track};
-use earwitness::call::note::Note;
-use earwitness::call::record::Carried;
-use earwitness::call::switchboard::LegId;
-use earwitness::call::witness::Loss;
-use earwitness::time::CaptureTime;
-use earwitness::wire::endpoint::Endpoint;
-use earwitness::wire::frame::LinkType;
-use earwitness::wire::{ip, transport};
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::time::Duration;
+#[path = "support/scene.rs"]
+mod scene;
 
-/// Counts what each leg got.
-#[derive(Default)]
-struct Tape {
-    legs: BTreeMap<LegId, (u64, u64)>,
-    calls: Vec<(Vec<LegId>, Over)>,
-}
-
-impl Output for Tape {
-    fn open(&mut self, leg: LegId, _: &str) {
-        assert!(self.legs.insert(leg, (0, 0)).is_none());
-    }
-    fn packet(&mut self, leg: LegId, track: Track, _: CaptureTime, _: &[u8]) {
-        let counts = self.legs.get_mut(&leg).expect("a packet of a leg that is not open");
-        match track {
-            Track::Signalling => counts.0 += 1,
-            Track::Media => counts.1 += 1,
-        }
-    }
-    fn note(&mut self, _: LegId, _: &Note) {}
-    fn finish(&mut self, legs: &[LegId], over: Over, _: Option<Carried>) {
-        self.calls.push((legs.to_vec(), over));
-    }
-    fn primary(&mut self, _: Endpoint, _: &Loss) {}
-}
-
-struct Scene {
-    listener: Listener,
-    tape: Tape,
-    shift_ms: i64,
-}
-
-const CALLER: &str = "10.0.0.1";
-const CALLEE: &str = "10.0.0.2";
-
-impl Scene {
-    fn new() -> Self {
-        let s = Duration::from_secs;
-        let patience = Patience { media: s(60), hold: s(14_400), setup: s(180) };
-        Self { listener: Listener::new(patience), tape: Tape::default(), shift_ms: 0 }
-    }
-
-    fn udp(&mut self, ms: i64, from: (&str, u16), to: (&str, u16), payload: &[u8]) {
-        let (a, b): (IpAddr, IpAddr) = (from.0.parse().unwrap(), to.0.parse().unwrap());
-        let packet = ip::packet(a, b, ip::protocol::UDP, &transport::udp_bytes(from.1, to.1, payload));
-        let at = CaptureTime(1_700_000_000_000_000_000 + (ms + self.shift_ms) * 1_000_000);
-        self.listener.frame(at, LinkType::RawIp, &packet, &mut self.tape);
-    }
-
-    /// A message; `sdp` is the host and port it describes.
-    fn sip(&mut self, ms: i64, from: &str, to: &str, start: &str, headers: &str, sdp: Option<(&str, u16)>) {
-        let body =
-            sdp.map_or(String::new(), |(h, p)| format!("v=0\r\nc=IN IP4 {h}\r\nm=audio {p} RTP/AVP 0\r\n"));
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-        let text = format!("{start}\r\n{headers}\r\n{kind}Content-Length: {}\r\n\r\n{body}", body.len());
-        self.udp(ms, (from, 5060), (to, 5060), text.as_bytes());
-    }
-
-    fn request(&mut self, ms: i64, method: &str, headers: &str, sdp: Option<(&str, u16)>) {
-        self.sip(ms, CALLER, CALLEE, &format!("{method} sip:b@h SIP/2.0"), headers, sdp);
-    }
-
-    fn answer(&mut self, ms: i64, status: &str, headers: &str, sdp: Option<(&str, u16)>) {
-        self.sip(ms, CALLEE, CALLER, &format!("SIP/2.0 {status}"), headers, sdp);
-    }
-
-    /// Packets every 20 ms from `ms` on.
-    fn rtp(&mut self, ms: std::ops::Range<i64>, from: (&str, u16), to: (&str, u16), ssrc: u32) {
-        for t in ms.step_by(20) {
-            let n = (t / 20) as u32;
-            let mut b = vec![0x80, 0, (n >> 8) as u8, n as u8];
-            b.extend((n * 160).to_be_bytes());
-            b.extend(ssrc.to_be_bytes());
-            b.extend([0xff; 160]);
-            self.udp(t, from, to, &b);
-        }
-    }
-
-    /// Nothing of interest happens until then.
-    fn later(&mut self, ms: i64) {
-        self.udp(ms, ("10.9.9.9", 9), ("10.9.9.8", 9), b"tick");
-    }
-
-    /// Ends the capture: (signalling, media) of each call's legs, and why it was over.
-    fn close(mut self) -> Vec<(u64, u64, Over)> {
-        self.listener.close(&mut self.tape);
-        let sum = |legs: &[LegId], pick: fn(&(u64, u64)) -> u64| {
-            legs.iter().map(|l| pick(&self.tape.legs[l])).sum()
-        };
-        self.tape.calls.iter().map(|(l, over)| (sum(l, |c| c.0), sum(l, |c| c.1), *over)).collect()
-    }
-}
-
-fn headers(call_id: &str, cseq: &str, from_tag: &str, to_tag: &str) -> String {
-    let to = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
-    format!("Call-ID: {call_id}\r\nCSeq: {cseq}\r\nFrom: <sip:a@h>;tag={from_tag}\r\nTo: <sip:b@h>{to}")
-}
-
-const PHONE: Option<(&str, u16)> = Some((CALLER, 4000));
-const OTHER: Option<(&str, u16)> = Some((CALLEE, 5000));
+use earwitness::call::listener::Over;
+use scene::{CALLEE, CALLER, OTHER, PHONE, Scene, headers};
 
 #[test]
 fn an_invite_refused_and_tried_again_keeps_its_media() {
@@ -242,4 +135,34 @@ fn both_directions_of_media_alone_are_one_call() {
         s.rtp(t..t + 20, (CALLEE, 5000), (CALLER, 4000), 2);
     }
     assert_eq!(s.close(), [(0, 2_000, Over::CaptureEnded)]);
+}
+
+/// A capture whose clock is set back by an hour: what waits, waits no longer for it.
+#[test]
+fn a_capture_clock_set_back_leaves_nothing_waiting() {
+    let mut s = Scene::new();
+    s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+    s.answer(1, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+    s.rtp(20..2_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.rtp(1_000..2_000, ("10.0.0.7", 9000), ("10.0.0.8", 9000), 66); // waits for its signalling
+    s.request(2_000, "INVITE", &headers("d", "1 INVITE", "A", ""), None);
+    s.answer(2_001, "486 Busy", &headers("d", "1 INVITE", "A", "X"), None);
+    s.shift_ms = -3_600_000;
+    s.rtp(2_020..20_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    // The refused call is over, the media alone is a call.
+    assert_eq!(s.tape.calls.len(), 1);
+    assert_eq!(s.listener.calls_up(), 2);
+    let one_wild = {
+        let mut s = Scene::new();
+        s.request(0, "INVITE", &headers("c", "1 INVITE", "A", ""), PHONE);
+        s.answer(1, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
+        s.request(2, "INVITE", &headers("held", "1 INVITE", "A", ""), PHONE);
+        s.answer(3, "200 OK", &headers("held", "1 INVITE", "A", "B"), OTHER);
+        for t in (20..6_000).step_by(20) {
+            s.shift_ms = if t == 3_000 { -3_600_000 } else { 0 };
+            s.rtp(t..t + 20, (CALLER, 4000), (CALLEE, 5000), 7);
+        }
+        s.listener.calls_up()
+    };
+    assert_eq!(one_wild, 2);
 }

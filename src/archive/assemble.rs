@@ -1,17 +1,18 @@
 //! From the stories of legs and streams to the record of the call. No files are touched here.
 
+use super::gaps::{Missing, seconds};
 use super::parties::{self, Cast, MIXED};
-use super::settle::NOT_DECODED;
-use super::streams::{self, Hole, StreamStory};
-use crate::call::dialog::{Dialog, Hold};
+use super::streams::{self, StreamStory};
+use super::timeline::events;
+use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
-use crate::call::record::{CallRecord, Carried, Cause, Dtmf, End, Event, Gap, Kind, State};
-use crate::limits::{EVENTS_PER_CALL, STREAMS_PER_CALL};
+use crate::call::note::Note;
+use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
+use crate::limits::STREAMS_PER_CALL;
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -26,8 +27,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    /// Notes that the call went on here after its primary was lost.
+    /// Notes that the call went on here after its primary was lost; what is known of that already stays.
     pub fn carry(&mut self, carried: &Carried) {
+        if self.record.carried.is_some() {
+            return;
+        }
         let detail = format!("{}: {}", carried.primary, carried.evidence.join("; "));
         let e = Event { at: carried.lost_at, what: "primary-lost".to_owned(), detail };
         let i = self.record.events.partition_point(|x| x.at <= e.at);
@@ -44,15 +48,14 @@ impl Assembled {
     }
 }
 
-/// Shortest silence in a hold that is reported.
-const HOLD_SILENCE_S: f64 = 0.5;
-
 /// Assembles a call from its legs. `None` when nothing at all was heard.
 #[must_use]
 pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let cast = parties::cast(legs);
-    let mut found: Vec<StreamStory> =
-        legs.iter().enumerate().flat_map(|(i, l)| streams::of_leg(cast.kind, i, l)).collect();
+    let told = parties::described_by(legs);
+    let by = |i: usize| told.get(i).and_then(|t| legs.get(*t));
+    let of = |(i, l)| streams::of_leg(cast.kind, i, l, by(i).unwrap_or(l));
+    let mut found: Vec<StreamStory> = legs.iter().enumerate().flat_map(of).collect();
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
     });
@@ -69,13 +72,28 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
-    close(&mut record, legs, &dialogs, over);
+    let ended = |i: usize| by(i).and_then(|l| l.dialog.as_ref()).is_none_or(|d| d.bye_at.is_some());
+    close(&mut record, legs, &dialogs, over, &ended);
     let origin = origin(&record, &found);
-    record.gaps = gaps(&dialogs, &found, origin, record.ended_at);
+    let joined = |(i, l): (usize, &LegStory)| {
+        l.dialog.is_none() && by(i).and_then(|l| l.dialog.as_ref()).is_some_and(|d| d.invite_at.is_none())
+    };
+    let late = dialogs.iter().any(|d| d.late) || legs.iter().enumerate().any(joined);
+    let ended = record.ended_at;
+    let missing = Missing { dialogs: &dialogs, found: &found, legs, origin, ended, late };
+    record.gaps = missing.gaps();
     record.dtmf = dtmf(&found, origin);
-    record.events = events(&dialogs, &found, legs, unreported + unlisted, &record);
+    record.events = events(&dialogs, &found, legs, unreported + unlisted, &record, late);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
-    Some(Assembled { record, streams: found, origin, channels })
+    let mut call = Assembled { record, streams: found, origin, channels };
+    let noted = legs.iter().flat_map(|l| &l.notes).find_map(|n| match &n.note {
+        Note::Carried(c) => Some(c),
+        _ => None,
+    });
+    if let Some(c) = noted {
+        call.carry(c);
+    }
+    Some(call)
 }
 
 /// In a call without signalling the first stream's sender is called the caller.
@@ -150,7 +168,7 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         direction: None,
         identifiers,
         started_at: dialogs.iter().filter_map(|d| d.invite_at).min(),
-        answered_at: dialogs.iter().filter_map(|d| d.answered_at).min(),
+        answered_at: dialogs.iter().filter(|d| !d.late).filter_map(|d| d.answered_at).min(),
         ended_at: None,
         duration_s: None,
         end: None,
@@ -164,16 +182,18 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
 }
 
 /// How and when it ended.
-fn close(record: &mut CallRecord, legs: &[LegStory], dialogs: &[&Dialog], over: Over) {
+fn close(
+    record: &mut CallRecord,
+    legs: &[LegStory],
+    dialogs: &[&Dialog],
+    over: Over,
+    ended: &dyn Fn(usize) -> bool,
+) {
     let last = legs.iter().filter_map(|l| l.last_at).max();
     let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
-    let answered = record.answered_at.is_some();
+    let answered = dialogs.iter().any(|d| d.answered_at.is_some());
     // The last packet of legs whose own BYE was not seen: they went on.
-    let open = legs
-        .iter()
-        .filter(|l| l.dialog.as_ref().is_some_and(|d| d.bye_at.is_none()))
-        .filter_map(|l| l.last_at)
-        .max();
+    let open = legs.iter().enumerate().filter(|(i, _)| !ended(*i)).filter_map(|(_, l)| l.last_at).max();
     let refused = dialogs.iter().filter_map(|d| d.ended_at()).max();
     let failed = dialogs.iter().filter_map(|d| d.failed).max();
     let (end, at) = if bye.is_some() {
@@ -206,62 +226,6 @@ fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
     [record.answered_at, sound.or(first)].into_iter().flatten().min().unwrap_or_default()
 }
 
-fn seconds(at: CaptureTime, origin: CaptureTime) -> f64 {
-    round3(at.secs_since(origin))
-}
-
-fn round3(x: f64) -> f64 {
-    (x * 1e3).round() / 1e3
-}
-
-fn gaps(
-    dialogs: &[&Dialog],
-    found: &[StreamStory],
-    origin: CaptureTime,
-    ended: Option<CaptureTime>,
-) -> Vec<Gap> {
-    let gap = |party: &Option<String>, at, length_s: f64, cause| Gap {
-        party: party.clone(),
-        start_s: seconds(at, origin).max(0.0),
-        length_s: round3(length_s),
-        cause,
-    };
-    let lost = |s: &StreamStory| {
-        let of = |h: &Hole| gap(&s.row.party, h.at, h.length_s, Cause::Network);
-        s.holes.iter().map(of).collect::<Vec<_>>()
-    };
-    let mut out: Vec<Gap> = found.iter().flat_map(lost).collect();
-    let holds: Vec<&Hold> = dialogs.iter().flat_map(|d| &d.holds).collect();
-    if !holds.is_empty() {
-        let parties: BTreeSet<&Option<String>> = found.iter().map(|s| &s.row.party).collect();
-        for party in parties {
-            for (from, to) in silences(found, party, ended) {
-                let held = holds.iter().find(|h| to > h.from && h.to.is_none_or(|end| from < end));
-                out.extend(held.map(|h| gap(party, from, to.secs_since(from), h.cause)));
-            }
-        }
-    }
-    out.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-    out
-}
-
-/// Where a party is not heard for more than [`HOLD_SILENCE_S`], from its first packet of sound to the end of the call.
-fn silences(
-    found: &[StreamStory],
-    party: &Option<String>,
-    ended: Option<CaptureTime>,
-) -> Vec<(CaptureTime, CaptureTime)> {
-    let streams = || found.iter().filter(|s| s.row.party == *party);
-    let mut at: Vec<CaptureTime> = streams().flat_map(|s| s.sound_at.iter().copied()).collect();
-    at.sort_unstable();
-    at.extend(ended.filter(|e| at.last().is_some_and(|l| l < e)));
-    // The last packet before a silence still sounds.
-    let packet = streams().map(|s| s.packet_s).fold(0.0, f64::max);
-    let after = |t: CaptureTime| t + Duration::from_secs_f64(packet);
-    let pairs = at.iter().zip(at.iter().skip(1)).map(|(a, b)| (after(*a), *b));
-    pairs.filter(|(a, b)| b.secs_since(*a) > HOLD_SILENCE_S).collect()
-}
-
 fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
     let mut out: Vec<Dtmf> = found
         .iter()
@@ -273,82 +237,5 @@ fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
         })
         .collect();
     out.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
-    out
-}
-
-fn events(
-    dialogs: &[&Dialog],
-    found: &[StreamStory],
-    legs: &[LegStory],
-    unreported: u64,
-    record: &CallRecord,
-) -> Vec<Event> {
-    let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
-    let mut note =
-        |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
-    for s in found {
-        let name =
-            format!("stream {} of {}", s.row.ssrc, s.row.party.as_deref().unwrap_or("an unknown party"));
-        for codec in &s.undecoded {
-            note(s.row.started_at, NOT_DECODED, format!("{name}: {codec}; the packets are kept"));
-        }
-        let mut turns: Vec<_> =
-            s.voices.iter().filter_map(|v| Some((v.begins_at?, v.codec.label()))).collect();
-        turns.sort();
-        for (was, now) in turns.iter().zip(turns.iter().skip(1)) {
-            note(now.0, "codec-change", format!("{name}: {} after {}", now.1, was.1));
-        }
-        if s.copy {
-            let detail = format!("{name}: also heard to {}, and in the audio once", s.row.destination);
-            note(s.row.started_at, "same-media", detail);
-        }
-        if s.restarts > 0 {
-            note(
-                s.row.started_at,
-                "stream-restarted",
-                format!("{name}: its numbering began anew {} times", s.restarts),
-            );
-        }
-        if s.strays > 0 {
-            note(s.row.started_at, "stray-packets", format!("{name}: {} packets fit no sequence", s.strays));
-        }
-    }
-    for l in legs.iter().filter(|l| l.truncated > 0) {
-        let at = l.first_at.unwrap_or_default();
-        note(
-            at,
-            "truncated-packets",
-            format!("the capture cut off {} packets of sound (snap length)", l.truncated),
-        );
-    }
-    for l in legs.iter().filter(|l| l.misdated > 0) {
-        let at = l.first_at.unwrap_or_default();
-        note(
-            at,
-            "misdated-packets",
-            format!("the capture dated {} packets far from their neighbours", l.misdated),
-        );
-    }
-    let beyond: u64 = dialogs.iter().map(|d| d.unnoted + d.media.forgotten).sum();
-    if beyond > 0 {
-        let at = record.ended_at.unwrap_or_default();
-        note(
-            at,
-            "limit-reached",
-            format!("{beyond} events or media descriptions beyond the limits of one call"),
-        );
-    }
-    if unreported > 0 {
-        let at = record.ended_at.unwrap_or_default();
-        note(
-            at,
-            "streams-unreported",
-            format!("{unreported} packets or streams beyond the limit; they are kept in the packets file"),
-        );
-    }
-    // A pair of dialogs tells many things twice.
-    out.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.what.cmp(&b.what)));
-    out.dedup();
-    out.truncate(EVENTS_PER_CALL + STREAMS_PER_CALL);
     out
 }

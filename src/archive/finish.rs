@@ -66,6 +66,12 @@ pub enum Outcome {
     Nothing,
 }
 
+/// Extension of the record beside a recording.
+pub const RECORD: &str = "json";
+
+/// Extensions of all that a recording may have.
+const EXTENSIONS: [&str; 3] = ["wav", "pcap", RECORD];
+
 /// Asks whether a finished call of this id and extent may be sealed.
 pub type Keeper<'a, E> = dyn Fn(&str, &Extent) -> Result<Claim, E> + 'a;
 
@@ -128,12 +134,14 @@ impl Archive {
         let written = (|| {
             parts.extend(self.audio(&mut call, legs, &stem)?);
             parts.extend(self.packets(legs, &stem)?);
-            Sealed::seal(call.record, &self.data, parts, &self.disk).map_err(fail(&whole))
+            let record = with_extension(&stem, RECORD).to_string_lossy().into_owned();
+            let beside = (part_of(&whole, RECORD), record);
+            Sealed::seal(call.record, &self.data, parts, beside, &self.disk).map_err(fail(&whole))
         })();
         if written.is_err() {
             // A full disk is not helped by half a file; the spool has everything.
-            for p in [part_of(&whole, "wav"), part_of(&whole, "pcap")] {
-                let _ = self.disk.remove(&p);
+            for e in EXTENSIONS {
+                let _ = self.disk.remove(&part_of(&whole, e));
             }
         }
         Ok(Outcome::Sealed { call: Box::new(written?), replaces })
@@ -144,7 +152,7 @@ impl Archive {
     fn stem(&self, call: &Assembled, replaces: &[String]) -> PathBuf {
         let stem = Path::new("recordings").join(naming::name(&self.template, &call.record));
         let taken = |s: &Path| {
-            ["wav", "pcap"].iter().any(|e| replaces.iter().any(|r| Path::new(r) == with_extension(s, e)))
+            EXTENSIONS.iter().any(|e| replaces.iter().any(|r| Path::new(r) == with_extension(s, e)))
         };
         if !taken(&stem) {
             return stem;

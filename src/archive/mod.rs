@@ -2,10 +2,13 @@
 
 pub mod assemble;
 pub mod finish;
+mod gaps;
 pub mod naming;
 pub mod packets;
 pub mod parties;
+pub mod progress;
 pub mod seal;
 pub mod settle;
 pub mod streams;
+mod timeline;
 pub mod wav;

@@ -1,10 +1,9 @@
 //! The packets of a call as one pcap file: signalling and media of all its legs, in order of capture.
 
-use crate::capture::file::CaptureFile;
 use crate::capture::merge::Merged;
 use crate::disk::Disk;
 use crate::spool::format::{FILE_HEADER, MEDIA, SIGNALLING, record_header};
-use crate::spool::read::LegStory;
+use crate::spool::read::{self, LegStory};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -14,12 +13,12 @@ use std::path::Path;
 /// When the spool cannot be read to its end or the file not be written.
 pub fn write(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<u64> {
     let mut files = Vec::new();
-    for file in legs.iter().flat_map(|l| [l.folder.join(SIGNALLING), l.folder.join(MEDIA)]) {
-        match CaptureFile::open(&file) {
-            Ok(f) => files.push(f),
-            Err(e) if e.is_nothing() => {}
-            Err(e) => return Err(io::Error::other(e.to_string())),
-        }
+    let tracks =
+        |l: &LegStory| [(l.folder.join(SIGNALLING), l.redated(0)), (l.folder.join(MEDIA), l.redated(1))];
+    for (file, redated) in legs.iter().flat_map(tracks) {
+        // As it was opened to be read: a file without a whole header has nothing.
+        let file = read::open(&file).map_err(|e| io::Error::other(e.to_string()))?;
+        files.extend(file.map(|f| f.redate(&redated)));
     }
     let mut merged = Merged::new(files);
     let mut out = BufWriter::with_capacity(256 << 10, disk.create(path)?);

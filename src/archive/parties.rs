@@ -1,11 +1,13 @@
 //! Who is who: kind, parties and speakers of a call from the stories of its legs.
 
 use crate::call::dialog::Dialog;
+use crate::call::note::Note;
 use crate::call::offer::{Side, Speaker};
 use crate::call::portrait::{Portrait, party};
 use crate::call::record::{Kind, Participant, Party};
-use crate::spool::read::LegStory;
+use crate::spool::read::{LegStory, RawStream};
 use crate::wire::bib::Leg;
+use std::cmp::Reverse;
 
 /// The cast of a call.
 #[derive(Clone, Debug)]
@@ -111,6 +113,34 @@ fn word(i: usize) -> String {
         1 => "callee".to_owned(),
         n => format!("p{}", n + 1),
     }
+}
+
+/// For each leg the one whose dialog describes it: itself, or (media that was recorded before a dialog of its call was
+/// heard) the one that names its addresses best. Of equals, the one that was heard to have joined it, then one that
+/// describes fewer: the two dialogs of a Built-in Bridge may name the same port.
+#[must_use]
+pub fn described_by(legs: &[LegStory]) -> Vec<usize> {
+    let mut out: Vec<usize> = Vec::new();
+    for (own, leg) in legs.iter().enumerate() {
+        let dialogs = legs.iter().enumerate().filter_map(|(i, l)| Some((i, l.dialog.as_ref()?)));
+        let best = dialogs.filter(|_| leg.dialog.is_none()).max_by_key(|(i, d)| {
+            let named = leg
+                .notes
+                .iter()
+                .any(|n| matches!(&n.note, Note::Joined { call_id } if *call_id == d.call_id));
+            let describes = out.iter().filter(|o| *o == i).count();
+            (names(d, leg), named, Reverse(describes), Reverse(*i))
+        });
+        out.push(best.map_or(own, |b| b.0));
+    }
+    out
+}
+
+/// How many addresses of a leg's streams a dialog names.
+fn names(dialog: &Dialog, leg: &LegStory) -> usize {
+    let known = |e| dialog.media.claims().iter().any(|c| c.media.address == Some(e));
+    let count = |s: &RawStream| usize::from(known(s.flow.source)) + usize::from(known(s.flow.destination));
+    leg.streams.iter().map(count).sum()
 }
 
 /// The party that speaks in a stream of a leg; `None` when nothing tells.

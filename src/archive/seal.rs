@@ -1,20 +1,22 @@
 //! Invariant 7: a ledger row never points at a file that is not safely there.
 //!
-//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs them, 2. renames
-//! them, 3. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger.
+//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs them, 2. writes the
+//! record beside them and syncs it, 3. renames them, the record last, 4. syncs their folder; and only the [`Sealed`] it
+//! returns can be given to the ledger.
 
 use crate::call::record::{CallRecord, File as FileRow};
 use crate::disk::Disk;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A call whose files are safely on disk. Only this module makes one that has files.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     record: CallRecord,
+    record_path: Option<String>,
 }
 
 /// A file that is written but not yet in its place.
@@ -27,32 +29,42 @@ pub struct Part {
 }
 
 impl Sealed {
-    /// A call that has no files. `None` when the record names some.
+    /// A call that has no files, not even its record. `None` when the record names some.
     #[must_use]
     pub fn without_files(record: CallRecord) -> Option<Self> {
-        record.files.is_empty().then_some(Self { record })
+        record.files.is_empty().then_some(Self { record, record_path: None })
     }
 
-    /// Puts the files of a call in their places below `data` and makes sure that they stay there.
+    /// Puts the files of a call in their places below `data`, its record beside them at `record_path`, and makes sure
+    /// that they stay there. `beside` is the part that the record is written to.
     ///
     /// # Errors
-    /// When a file cannot be read, synced or renamed; parts that are not in their place yet stay parts.
-    pub fn seal(mut record: CallRecord, data: &Path, mut parts: Vec<Part>, disk: &Disk) -> io::Result<Self> {
+    /// When a file cannot be read, written, synced or renamed; parts that are not in their place yet stay parts.
+    pub fn seal(
+        mut record: CallRecord,
+        data: &Path,
+        mut parts: Vec<Part>,
+        (beside, record_path): (PathBuf, String),
+        disk: &Disk,
+    ) -> io::Result<Self> {
         for part in &mut parts {
             (part.row.bytes, part.row.sha256) = digest(&File::open(&part.at)?)?;
             disk.sync(&part.at)?;
         }
-        let mut folders = BTreeSet::new();
-        for part in parts {
-            let place = data.join(&part.row.path);
-            disk.rename(&part.at, &place)?;
-            folders.extend(place.parent().map(Path::to_owned));
-            record.files.push(part.row);
+        let (mut moves, rows): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|p| ((p.at, data.join(&p.row.path)), p.row)).unzip();
+        record.files.extend(rows);
+        // It has the SHA-256 of the others, and comes to its place last: where it is, they are.
+        disk.create(&beside)?.write_all(&line(&record)?)?;
+        disk.sync(&beside)?;
+        moves.push((beside, data.join(&record_path)));
+        for (part, place) in &moves {
+            disk.rename(part, place)?;
         }
-        for folder in folders {
-            disk.sync(&folder)?;
+        for folder in moves.iter().filter_map(|m| m.1.parent()).collect::<BTreeSet<_>>() {
+            disk.sync(folder)?;
         }
-        Ok(Self { record })
+        Ok(Self { record, record_path: Some(record_path) })
     }
 
     /// What the ledger writes down.
@@ -60,6 +72,19 @@ impl Sealed {
     pub fn record(&self) -> &CallRecord {
         &self.record
     }
+
+    /// The file that holds the record, relative to the data folder.
+    #[must_use]
+    pub fn record_path(&self) -> Option<&str> {
+        self.record_path.as_deref()
+    }
+}
+
+/// A record as `show --json` prints it.
+fn line(record: &CallRecord) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Length and SHA-256 (hexadecimal) of a file from where it stands.

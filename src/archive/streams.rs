@@ -78,9 +78,14 @@ pub struct StreamStory {
     pub copy: bool,
 }
 
-/// All streams of a leg that deserve to be reported.
-pub fn of_leg(kind: Kind, index: usize, leg: &LegStory) -> impl Iterator<Item = StreamStory> {
-    leg.streams.iter().filter_map(move |raw| story(kind, index, leg, raw))
+/// All streams of a leg that deserve to be reported. `told`: the leg whose dialog describes them, mostly its own.
+pub fn of_leg(
+    kind: Kind,
+    index: usize,
+    leg: &LegStory,
+    told: &LegStory,
+) -> impl Iterator<Item = StreamStory> {
+    leg.streams.iter().filter_map(move |raw| story(kind, index, told, raw))
 }
 
 /// Typical ticks from one packet of sound to the next: the median of steps without loss.

@@ -59,6 +59,11 @@ pub struct Dialog {
     pub first_at: CaptureTime,
     /// Last message.
     pub last_at: CaptureTime,
+    /// The first message heard is one of a dialog that was there already: we joined late. Then `answered_at` is that
+    /// message's time, and neither the first INVITE nor its answer is known.
+    pub late: bool,
+    /// Last message that the callee sent from where it is called.
+    pub callee_at: Option<CaptureTime>,
     /// First INVITE.
     pub invite_at: Option<CaptureTime>,
     /// First 2xx to an INVITE.
@@ -115,6 +120,9 @@ impl Dialog {
         let from = NameAddr::parse(m.header("from").unwrap_or_default());
         let to = NameAddr::parse(m.header("to").unwrap_or_default());
         let ends = (Some(heard.source), Some(heard.destination));
+        // The first INVITE has no To tag.
+        let within: [&[u8]; 5] = [b"INVITE", b"UPDATE", b"INFO", b"REFER", b"BYE"];
+        let late = m.status().is_none() && to.tag().is_some() && within.contains(&m.method());
         let signalling = if m.status().is_some() { [ends.1, ends.0] } else { [ends.0, ends.1] };
         Self {
             call_id: String::from_utf8_lossy(m.call_id()).into_owned(),
@@ -126,8 +134,10 @@ impl Dialog {
             cube: false,
             first_at: heard.at,
             last_at: heard.at,
+            late,
+            callee_at: None,
             invite_at: None,
-            answered_at: None,
+            answered_at: late.then_some(heard.at),
             cancel_at: None,
             failed: None,
             bye_at: None,
@@ -152,11 +162,14 @@ impl Dialog {
     pub fn hear(&mut self, heard: &Heard<'_>) -> bool {
         let (m, at) = (heard.message, heard.at);
         self.last_at = self.last_at.max(at);
+        if self.signalling.get(1) == Some(&Some(heard.source)) {
+            self.callee_at = self.callee_at.max(Some(at));
+        }
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         match (m.method(), m.status()) {
             (b"INVITE", None) => {
-                if self.invite_at.is_none() {
+                if self.invite_at.is_none() && !self.late {
                     self.invite_at = Some(at);
                 } else if self.answered_at.is_none() {
                     self.failed = None; // tried again, after a challenge or a redirection
@@ -285,8 +298,11 @@ mod tests {
         let mut out: Option<Dialog> = None;
         for (i, (who, start, rest)) in messages.iter().enumerate() {
             let (head, body) = rest.split_once('|').unwrap_or((rest, ""));
-            let tags =
-                if head.contains("From") { "" } else { "From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>;tag=B\r\n" };
+            let to = if i == 0 && *who == "a" { "" } else { ";tag=B" };
+            let tags = match head.contains("From") {
+                true => String::new(),
+                false => format!("From: <sip:a@h>;tag=A\r\nTo: <sip:b@h>{to}\r\n"),
+            };
             let text = format!(
                 "{start}\r\nCall-ID: c\r\n{tags}{head}\r\nContent-Type: application/sdp\r\n\r\n{body}"
             );

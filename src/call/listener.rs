@@ -3,6 +3,7 @@
 //! Signalling is understood on the thread that reads the packets, so an RTP packet never races the INVITE that
 //! announces it, the map of media needs no lock, and a replay gives the same result every time.
 
+use super::clocks::{Clocks, Dated};
 use super::dialog::Heard;
 use super::note::Note;
 use super::record::Carried;
@@ -10,7 +11,7 @@ use super::resume::Resumed;
 use super::roster::Roster;
 use super::sip_stream::{Cut, Direction, SipStreams};
 use super::switchboard::{FlowKey, LegId};
-use super::witness::Loss;
+use super::witness::{Loss, PrimaryReport};
 use crate::limits::TUNNEL_DEPTH;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
@@ -53,7 +54,7 @@ pub trait Output {
     fn note(&mut self, leg: LegId, note: &Note);
     /// All legs of a call are over. `carried`: its primary was lost meanwhile.
     fn finish(&mut self, legs: &[LegId], over: Over, carried: Option<Carried>);
-    /// A primary was lost, or is back.
+    /// A primary was lost, or (the loss has its end) is back: once each.
     fn primary(&mut self, primary: Endpoint, loss: &Loss);
 }
 
@@ -107,6 +108,8 @@ pub struct Listener {
     roster: Roster,
     streams: SipStreams,
     fragments: Fragments,
+    clocks: Clocks,
+    /// Steady time, as all that follows.
     now: CaptureTime,
     /// A time far ahead of `now` that one frame told of.
     leap: Option<CaptureTime>,
@@ -122,6 +125,7 @@ impl Listener {
             roster: Roster::new(patience),
             streams: SipStreams::default(),
             fragments: Fragments::default(),
+            clocks: Clocks::default(),
             now: CaptureTime(i64::MIN),
             leap: None,
             swept_at: CaptureTime(i64::MIN),
@@ -171,21 +175,70 @@ impl Listener {
         self.roster.calls_up()
     }
 
+    /// These addresses are primaries, also before they have said anything. To be told before [`Listener::resume`].
+    pub fn watch(&mut self, primaries: &[Endpoint]) {
+        self.roster.watch(primaries);
+    }
+
+    /// Calls in progress whose primary was lost.
+    #[must_use]
+    pub fn carried_up(&self) -> usize {
+        self.roster.carried_up()
+    }
+
+    /// What is held of each primary, for `status`.
+    #[must_use]
+    pub fn primaries(&self) -> Vec<PrimaryReport> {
+        let mut all = self.roster.primaries();
+        for r in &mut all {
+            for t in [&mut r.heard_at, &mut r.lost_at, &mut r.back_at].into_iter().flatten() {
+                *t = self.clocks.host(*t);
+            }
+        }
+        all
+    }
+
     /// Takes a frame.
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8], out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
+        let at = self.clocks.steady(at, self.now);
         self.counters.frames += 1;
-        self.tick(at, out);
+        self.pass(at, out);
         let network = frame::decode(link, bytes);
         self.network(at, network, 0, out);
     }
 
     /// Passes time: calls whose patience is at an end are given out.
     pub fn tick(&mut self, at: CaptureTime, out: &mut impl Output) {
-        // One frame stamped far ahead is a wild timestamp; two are a pause in the capture.
-        if at.since(self.now) > LEAP && self.now != CaptureTime(i64::MIN) {
-            let confirmed = self.leap.is_some_and(|t| at.since(t) <= LEAP && at >= t - LEAP);
+        let out = &mut Dated { out, clocks: self.clocks };
+        self.pass(self.clocks.steady(at, self.now), out);
+    }
+
+    /// The host's clock was set: what was `from` is called `to` from now on. No patience is longer or shorter by it,
+    /// and each leg that is up gets a note, behind which its packets are dated by the new clock.
+    pub fn step(&mut self, from: CaptureTime, to: CaptureTime, out: &mut impl Output) {
+        if from == to {
+            return;
+        }
+        self.clocks.step(from, to, self.now);
+        for leg in self.roster.legs_up() {
+            out.note(leg, &Note::ClockStep { from, to });
+        }
+    }
+
+    fn pass(&mut self, at: CaptureTime, out: &mut impl Output) {
+        let first = self.now == CaptureTime(i64::MIN);
+        // One frame stamped far ahead or far back is a wild timestamp; two are a pause in the capture, or its clock
+        // was set.
+        if !first && self.now.0.abs_diff(at.0) > LEAP.as_nanos() as u64 {
+            let confirmed = self.leap.is_some_and(|t| t.0.abs_diff(at.0) <= LEAP.as_nanos() as u64);
             self.leap = Some(at);
             if confirmed {
+                // A clock that is set back takes the timers with it.
+                if at < self.now {
+                    self.streams.set_back(at);
+                    self.roster.set_back(at);
+                }
                 // The calls that go on say so within the next second; then is the time to look who does not.
                 (self.now, self.swept_at) = (at, at);
                 self.roster.pass(at);
@@ -194,10 +247,6 @@ impl Listener {
         }
         (self.now, self.leap) = (at, None);
         self.roster.pass(at);
-        // A capture clock that is set back takes the timers with it; two clocks a little apart do not.
-        if self.swept_at.since(at) > LEAP {
-            self.swept_at = at;
-        }
         if at.since(self.swept_at) >= Duration::from_secs(1) {
             self.swept_at = at;
             let cuts = self.streams.sweep(at);
@@ -218,6 +267,7 @@ impl Listener {
 
     /// The recorder stops and another will go on: what is held in memory is given out, and the calls stay.
     pub fn park(&mut self, out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
         let cuts = self.streams.drain();
         self.messages(&cuts, out);
         self.roster.park(self.now, &mut self.counters, out);
@@ -225,6 +275,7 @@ impl Listener {
 
     /// The capture has ended: everything is given out.
     pub fn close(&mut self, out: &mut impl Output) {
+        let out = &mut Dated { out, clocks: self.clocks };
         let cuts = self.streams.drain();
         self.messages(&cuts, out);
         self.roster.close(self.now, &mut self.counters, out);
@@ -239,7 +290,7 @@ impl Listener {
     ) {
         let bytes = match n {
             Ok(Network::Ip(b)) if depth <= TUNNEL_DEPTH => b,
-            Ok(Network::Arp(b)) => return self.arp(at, b),
+            Ok(Network::Arp(b)) => return self.arp(at, b, out),
             Ok(Network::Other) => return,
             _ => return self.counters.malformed += 1,
         };
@@ -270,7 +321,7 @@ impl Listener {
             },
             protocol::ICMP | protocol::ICMPV6 => {
                 if let Some(u) = icmp::unreachable(ip) {
-                    self.roster.unreachable(at, &u);
+                    self.roster.unreachable(at, &u, out);
                 }
             }
             _ => {
@@ -298,10 +349,10 @@ impl Listener {
         self.roster.media(at, flow, udp.payload, ip.bytes, &mut self.counters, out);
     }
 
-    fn arp(&mut self, at: CaptureTime, bytes: &[u8]) {
+    fn arp(&mut self, at: CaptureTime, bytes: &[u8], out: &mut impl Output) {
         match arp::parse(bytes) {
-            Some(arp::Arp::Request(host)) => self.roster.witness.sought(at, host),
-            Some(arp::Arp::Reply(host)) => self.roster.witness.found(host),
+            Some(arp::Arp::Request(host)) => self.roster.sought(at, host, out),
+            Some(arp::Arp::Reply(host)) => self.roster.found(host),
             None => {}
         }
     }
@@ -310,10 +361,11 @@ impl Listener {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         let known = self.streams.knows(source, destination);
+        self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if tcp.fin || tcp.rst {
-            self.roster.disconnected(at, source, tcp.rst && !known);
+            self.roster.disconnected(at, source, tcp.rst && !known, out);
         }
     }
 

@@ -1,7 +1,12 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
+mod alone;
+mod clocks;
+mod closing;
 pub mod dialog;
+mod guard;
 pub mod identity;
+mod joining;
 pub mod listener;
 pub mod note;
 pub mod offer;

@@ -100,6 +100,13 @@ impl Prebuffer {
         out
     }
 
+    /// The clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        for w in self.flows.values_mut() {
+            (w.first_at, w.last_at) = (w.first_at.min(now), w.last_at.min(now));
+        }
+    }
+
     /// Is there room for a packet of this length?
     #[must_use]
     pub fn has_room(&self, length: usize) -> bool {

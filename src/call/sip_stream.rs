@@ -116,6 +116,14 @@ impl SipStreams {
         out
     }
 
+    /// The clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        for s in self.open.values_mut() {
+            s.last_at = s.last_at.min(now);
+            s.hole_since = s.hole_since.map(|t| t.min(now));
+        }
+    }
+
     fn give_up_if(
         &mut self,
         key: Direction,

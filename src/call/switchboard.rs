@@ -59,6 +59,10 @@ struct LegMedia {
     owned: Vec<Endpoint>,
     flows: Vec<FlowKey>,
     ended_at: Option<CaptureTime>,
+    /// The dialog that describes it, when it has none of its own.
+    of: Option<LegId>,
+    /// Legs that it describes besides.
+    joined: SmallVec<[LegId; 1]>,
 }
 
 /// The map from media to legs.
@@ -90,10 +94,23 @@ impl Switchboard {
                 self.own(r, Owner { leg, rtcp: true });
             }
         }
-        for address in &new {
-            self.reconsider(leg, *address);
-        }
         new
+    }
+
+    /// New claims on addresses: flows tied to them that fit the new leg better, or whose leg has ended, are untied.
+    /// `live`: does media flow in this leg? Media alone that does, and that the new leg has not joined, is another's.
+    pub fn reconsider(&mut self, leg: LegId, addresses: &[Endpoint], live: impl Fn(LegId) -> bool) {
+        for a in addresses {
+            self.reconsider_one(leg, *a, &live);
+        }
+    }
+
+    /// A leg that no signalling describes is of the call of a dialog.
+    pub fn join(&mut self, alone: LegId, dialog: LegId) {
+        let ended_at = self.legs.get(&dialog).and_then(|d| d.ended_at);
+        let m = self.legs.entry(alone).or_default();
+        (m.of, m.ended_at) = (Some(dialog), ended_at);
+        self.legs.entry(dialog).or_default().joined.push(alone);
     }
 
     /// Ties a flow to a leg that no signalling describes.
@@ -123,8 +140,12 @@ impl Switchboard {
 
     /// The leg's dialog has ended: its media counts for [`MEDIA_LINGER`] more.
     pub fn end(&mut self, leg: LegId, at: Option<CaptureTime>) {
-        if let Some(l) = self.legs.get_mut(&leg) {
-            l.ended_at = at;
+        let Some(l) = self.legs.get_mut(&leg) else { return };
+        l.ended_at = at;
+        for m in l.joined.clone() {
+            if let Some(m) = self.legs.get_mut(&m) {
+                m.ended_at = at;
+            }
         }
     }
 
@@ -149,6 +170,14 @@ impl Switchboard {
     #[must_use]
     pub fn owners(&self, address: Endpoint) -> SmallVec<[LegId; 2]> {
         self.places.get(&address).map(|p| p.owners.iter().map(|o| o.leg).collect()).unwrap_or_default()
+    }
+
+    /// The clock was set back: nothing is younger than now.
+    pub fn set_back(&mut self, now: CaptureTime) {
+        let ends = self.legs.values_mut().filter_map(|l| l.ended_at.as_mut());
+        for t in ends.chain(self.ended.values_mut()) {
+            *t = (*t).min(now);
+        }
     }
 
     /// Forgets old ends.
@@ -184,8 +213,7 @@ impl Switchboard {
         }
     }
 
-    /// A new claim on an address: flows tied to it that fit the new leg better, or whose leg has ended, are untied.
-    fn reconsider(&mut self, leg: LegId, address: Endpoint) {
+    fn reconsider_one(&mut self, leg: LegId, address: Endpoint, live: &impl Fn(LegId) -> bool) {
         let Some(p) = self.places.get(&address) else {
             return;
         };
@@ -197,7 +225,10 @@ impl Switchboard {
                     return true;
                 };
                 let Some(l) = self.legs.get(old) else { return true };
-                l.ended_at.is_some() || l.known.is_empty() || self.fit(leg, f) > self.fit(*old, f)
+                let alone = l.known.is_empty() && l.of.is_none();
+                l.ended_at.is_some()
+                    || (alone && !live(*old))
+                    || (!alone && self.fit(leg, f) > self.fit(*old, f))
             })
             .copied()
             .collect();
@@ -209,7 +240,8 @@ impl Switchboard {
 
     /// How well a flow's source fits what a leg's descriptions say.
     fn fit(&self, leg: LegId, flow: &FlowKey) -> u8 {
-        let Some(l) = self.legs.get(&leg) else { return 0 };
+        let describes = self.legs.get(&leg).map_or(leg, |l| l.of.unwrap_or(leg));
+        let Some(l) = self.legs.get(&describes) else { return 0 };
         if l.known.contains(&flow.source) {
             return 2;
         }

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Change {
     /// It cannot be listened to any more, or not yet.
     Gone {
+        /// Its number.
+        interface: usize,
         /// Its name.
         name: String,
         /// Why.
@@ -19,6 +21,8 @@ pub enum Change {
     },
     /// It is listened to, after it was gone since this time.
     Back {
+        /// Its number.
+        interface: usize,
         /// Its name.
         name: String,
         /// Since when it was gone.
@@ -42,6 +46,7 @@ pub struct Figures {
 }
 
 struct Ear {
+    number: usize,
     live: Option<Live>,
     /// The next frame, while others may still have earlier ones.
     held: Option<CaptureTime>,
@@ -75,13 +80,15 @@ impl Ears {
             let live = match Live::open(name, &options) {
                 Ok(l) => Some(l),
                 Err(e) if patient && e.may_pass() => {
-                    changes.push(Change::Gone { name: name.clone(), why: e.to_string() });
+                    let interface = ears.len();
+                    changes.push(Change::Gone { interface, name: name.clone(), why: e.to_string() });
                     None
                 }
                 Err(e) => return Err(e),
             };
             let figures = Figures { name: name.clone(), up: live.is_some(), ..Figures::default() };
             ears.push(Ear {
+                number: ears.len(),
                 live,
                 held: None,
                 frame: Vec::new(),
@@ -136,7 +143,7 @@ impl Ears {
 
     /// Tries again to listen to what was gone.
     fn reopen(&mut self, now: CaptureTime) {
-        for e in self.ears.iter_mut().filter(|e| e.live.is_none()) {
+        for (n, e) in self.ears.iter_mut().enumerate().filter(|(_, e)| e.live.is_none()) {
             // The clock may have been set back.
             if now < e.retry_at && now + RETRY >= e.retry_at {
                 continue;
@@ -144,7 +151,8 @@ impl Ears {
             e.retry_at = now + RETRY;
             if let Ok(live) = Live::open(&e.figures.name, &self.options) {
                 (e.live, e.figures.up) = (Some(live), true);
-                self.changes.push(Change::Back { name: e.figures.name.clone(), since: e.gone_since });
+                let (name, since) = (e.figures.name.clone(), e.gone_since);
+                self.changes.push(Change::Back { interface: n, name, since });
             }
         }
     }
@@ -227,6 +235,6 @@ impl Ear {
     fn gone(&mut self, now: CaptureTime, why: String, changes: &mut Vec<Change>) {
         (self.live, self.held, self.figures.up) = (None, None, false);
         (self.gone_since, self.retry_at) = (now, now + RETRY / 4);
-        changes.push(Change::Gone { name: self.figures.name.clone(), why });
+        changes.push(Change::Gone { interface: self.number, name: self.figures.name.clone(), why });
     }
 }

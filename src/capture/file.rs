@@ -94,6 +94,9 @@ pub struct CaptureFile {
     format: Format,
     bytes: Option<u64>,
     over: bool,
+    /// Offsets behind which records are dated by another clock, and nanoseconds to add there, each on top of those
+    /// before.
+    redated: Vec<(u64, i64)>,
     /// What could not be read so far.
     pub troubles: Vec<Trouble>,
     /// Troubles beyond [`TROUBLES`], only counted.
@@ -140,10 +143,18 @@ impl CaptureFile {
             format,
             bytes,
             over: false,
+            redated: Vec::new(),
             troubles: Vec::new(),
             more_troubles: 0,
             unknown_link: 0,
         })
+    }
+
+    /// Corrects the dates of frames: from each of these offsets on by so many nanoseconds, on top of those before.
+    #[must_use]
+    pub fn redate(mut self, from: &[(u64, i64)]) -> Self {
+        self.redated = from.to_vec();
+        self
     }
 
     /// The name it was opened by.
@@ -202,8 +213,10 @@ impl CaptureFile {
         };
         let (f, link) = found;
         let place = self.window.position() - f.behind as u64;
+        let by: i64 = self.redated.iter().filter(|r| r.0 < place).map(|r| r.1).sum();
+        let at = CaptureTime(f.at.0.saturating_add(by));
         let bytes = self.window.taken(f.behind).get(..f.length).unwrap_or_default();
-        Some(Frame { at: f.at, link, bytes, place })
+        Some(Frame { at, link, bytes, place })
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::limits::{BLOCK_MS, FRAME_BYTES};
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
-use pcap::{Active, Capture, Error, Precision, Stat};
+use pcap::{Active, Capture, Error, Linktype, Precision, Stat};
 use std::os::fd::{AsFd, BorrowedFd};
 use thiserror::Error;
 
@@ -170,6 +170,20 @@ impl AsFd for Live {
     }
 }
 
+/// Whether a filter can be used, without an interface: as on Ethernet.
+///
+/// # Errors
+/// [`LiveError::Filter`].
+pub fn check_filter(filter: &str) -> Result<(), LiveError> {
+    if filter.is_empty() {
+        return Ok(());
+    }
+    let wrong = |e: Error| LiveError::Filter { filter: filter.to_owned(), why: text(e) };
+    let nowhere = Capture::dead(Linktype::ETHERNET).map_err(wrong)?;
+    nowhere.compile(filter, true).and_then(|_| nowhere.compile(&widened(filter), true)).map_err(wrong)?;
+    Ok(())
+}
+
 /// The filter, and what a filter of hosts and ports would lose: all but the first fragment of a datagram (they have no
 /// ports), and what has one or two VLAN tags (the words of a filter mean packets without one).
 fn widened(filter: &str) -> String {
@@ -213,7 +227,6 @@ pub fn interfaces() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pcap::Linktype;
 
     /// What a filter of libpcap's passes, without an interface.
     fn passes(filter: &str, frame: &[u8]) -> bool {

@@ -1,7 +1,8 @@
 //! `earwitness calls`: which calls there were.
 
 use super::terminal::{fit, length, utc, width};
-use super::{DataArgs, Exit, Failure, json_line};
+use super::{DataArgs, Exit, Failure, in_progress, json_line};
+use crate::archive::progress::InProgress;
 use crate::call::record::{CallRecord, End, Kind, Party, State};
 use crate::ledger::{Filter, LedgerError, Reader};
 use crate::time::CaptureTime;
@@ -41,7 +42,7 @@ pub struct Args {
 /// # Errors
 /// When there is no ledger or it cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let reader = Reader::open(&args.data.folder())?;
+    let data = args.data.folder();
     let filter = Filter {
         since: args.since,
         until: args.until,
@@ -49,12 +50,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         state: args.state,
         carried: args.carried,
     };
+    let active = in_progress::look(&data, &filter);
+    let reader = Reader::open(&data)?;
     if args.json {
-        each(&reader, &filter, |call| json_line(out, &call))?;
+        each(&reader, &filter, active, |call| json_line(out, &call))?;
         return Ok(Exit::Done);
     }
     let mut table = Table::new(width());
-    each(&reader, &filter, |call| Ok(table.row(out, &call, &reader.short_id(&call.id, SHORT_ID)?)?))?;
+    each(&reader, &filter, active, |call| {
+        Ok(table.row(out, &call, &reader.short_id(&call.id, SHORT_ID)?)?)
+    })?;
     table.end(out, filter != Filter::default())?;
     Ok(Exit::Done)
 }
@@ -76,20 +81,29 @@ pub(super) fn print(
 /// Characters of an id that a listing shows at least.
 const SHORT_ID: usize = 8;
 
+/// The calls of the ledger and those in progress, in order of start.
 fn each(
     reader: &Reader,
     filter: &Filter,
+    active: Vec<InProgress>,
     mut print: impl FnMut(CallRecord) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut failed = None;
-    reader.calls(filter, &mut |call| match print(call) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(e) => {
-            failed = Some(e);
-            ControlFlow::Break(())
-        }
-    })?;
-    failed.map_or(Ok(()), Err)
+    reader.at_one_moment(|| {
+        let order = |c: &CallRecord| (c.order_time().micros(), c.id.clone());
+        let mut active = in_progress::unsealed(active, reader)?.into_iter().map(|c| c.record).peekable();
+        let mut done = Ok(());
+        reader.calls(filter, &mut |call| {
+            while let Some(before) = active.next_if(|a| done.is_ok() && order(a) < order(&call)) {
+                done = print(before);
+            }
+            if done.is_ok() {
+                done = print(call);
+            }
+            if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        done?;
+        active.try_for_each(print)
+    })
 }
 
 /// The table is printed row by row, however long it is: the columns depend on the terminal alone.
@@ -204,7 +218,7 @@ fn quality(call: &CallRecord) -> String {
 }
 
 /// A time as people type it, in UTC.
-fn when(text: &str) -> Result<CaptureTime, String> {
+pub(super) fn when(text: &str) -> Result<CaptureTime, String> {
     #[expect(clippy::disallowed_methods, reason = "`--since 2h` is about the clock of the one who asks")]
     let now = jiff::Timestamp::now();
     parse_when(text.trim(), CaptureTime::from_micros(now.as_microsecond()))

@@ -1,6 +1,7 @@
 //! `earwitness config`: what the recorder would do, and why each key is there.
 
 use super::{ConfigArgs, Exit, Failure};
+use crate::capture::live::check_filter;
 use crate::config::{Config, Environment};
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,6 +24,8 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let config = args.config.load()?;
     let environment = Environment::of_process();
     if args.check {
+        check_filter(&config.capture_filter)
+            .map_err(|e| Failure::Said(format!("key `capture_filter`: {e}")))?;
         doubts(&config, &environment).iter().for_each(|d| warn(d));
         writeln!(out, "ok")?;
     } else {

@@ -2,12 +2,16 @@
 
 pub mod calls;
 pub mod config;
+pub mod events;
 pub mod export;
+mod in_progress;
 pub mod ladder;
 pub mod log;
+pub mod rebuild;
 pub mod record;
 pub mod replay;
 mod sealed_file;
+mod sealed_record;
 pub mod show;
 pub mod status;
 mod terminal;
@@ -48,6 +52,10 @@ pub enum Verb {
     Export(export::Args),
     /// Hold the recordings against the ledger: every file there, its length and its SHA-256
     Verify(verify::Args),
+    /// List what happened to the recorder itself: starts, primaries lost and back, troubles
+    Events(events::Args),
+    /// Make a damaged or missing ledger anew from the records beside the recordings
+    Rebuild(rebuild::Args),
     /// Print the effective configuration, every key explained
     Config(config::Args),
 }
@@ -196,6 +204,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Verb::Show(args) => show::run(args, out),
         Verb::Export(args) => export::run(args, out),
         Verb::Verify(args) => verify::run(args, out),
+        Verb::Events(args) => events::run(args, out),
+        Verb::Rebuild(args) => rebuild::run(args, out),
         Verb::Config(args) => config::run(args, out),
     }
 }

@@ -2,11 +2,14 @@
 
 use super::{ConfigArgs, DataArgs, Exit, Failure, log};
 use crate::call::note::Place;
+use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
 use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
-use crate::limits::{CALLS_AT_FULL_PACE, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
-use crate::pipeline::{self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Status, wall_clock};
+use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
+use crate::pipeline::{
+    self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+};
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -59,6 +62,7 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
     while !stop.load(Ordering::Acquire) && tap.turn() {}
     tell_systemd(NotifyState::Stopping);
     tracing::info!("stopping; calls in progress stay in the spool for the next start");
+    tap.pipeline.event("stopped", "", "by a signal");
     tap.pipeline.stop()?;
     Ok(Exit::Done)
 }
@@ -76,8 +80,24 @@ fn steady() -> Instant {
     Instant::now()
 }
 
+/// The host's clock beside a steady one: was it set?
+struct Clock {
+    wall: CaptureTime,
+    steady: Instant,
+}
+
+impl Clock {
+    /// What the clock would show had it not been set since this was last asked; `None` when it was not.
+    fn set(&mut self, wall: CaptureTime, steady: Instant) -> Option<CaptureTime> {
+        let expected = self.wall + (steady - self.steady);
+        (self.wall, self.steady) = (wall, steady);
+        (wall.secs_since(expected).abs() > CLOCK_STEP_S).then_some(expected)
+    }
+}
+
 /// The thread that reads.
 struct Tap {
+    clock: Clock,
     ears: Ears,
     pipeline: Pipeline,
     flush: Duration,
@@ -103,10 +123,14 @@ impl Tap {
             names.join(", "),
             data.display()
         );
+        let version = env!("CARGO_PKG_VERSION");
+        let detail = format!("earwitness {version} on {}; {up} calls gone on with", names.join(", "));
+        pipeline.event("started", "", &detail);
         for left in pipeline.unreadable() {
             tracing::error!("{left}");
         }
         let mut tap = Self {
+            clock: Clock { wall: at, steady: now },
             ears,
             pipeline,
             flush: Duration::from_millis(config.flush_ms),
@@ -122,6 +146,7 @@ impl Tap {
             data,
         };
         tap.tell_changes(at);
+        tap.tell_state();
         tap.publish(at, 0);
         tap
     }
@@ -129,6 +154,9 @@ impl Tap {
     /// Reads for a while, and does what is due. False when nothing more can be recorded.
     fn turn(&mut self) -> bool {
         let now = wall_clock();
+        if let Some(expected) = self.clock.set(now, steady()) {
+            self.pipeline.clock_step(expected, now);
+        }
         let mut last = now;
         let pipeline = &mut self.pipeline;
         let n = self.ears.give(now, FRAMES_A_TURN, |at, link, bytes| {
@@ -175,6 +203,11 @@ impl Tap {
                     "{n} packets were dropped ({place:?}); every call in progress has a note of it"
                 );
                 self.pipeline.lost(place, n, self.looked_at, now);
+                self.pipeline.event(
+                    "packets-lost",
+                    &format!("{place:?}").to_lowercase(),
+                    &format!("{n} packets"),
+                );
             }
         }
         self.dropped.kernel += d.kernel;
@@ -186,15 +219,31 @@ impl Tap {
         tell_systemd(NotifyState::Watchdog);
     }
 
+    /// What `systemctl status` shows.
+    fn tell_state(&self) {
+        let of = |up: bool| self.ears.figures().filter(move |f| f.up == up).map(|f| f.name.as_str());
+        let text = match of(false).collect::<Vec<_>>() {
+            gone if gone.is_empty() => format!("listens to {}", of(true).collect::<Vec<_>>().join(", ")),
+            gone => format!("waits for {}, which is not there or not up", gone.join(", ")),
+        };
+        tell_systemd(NotifyState::Status(&text));
+    }
+
     fn tell_changes(&mut self, now: CaptureTime) {
-        for change in self.ears.changes() {
+        let changes = self.ears.changes();
+        if !changes.is_empty() {
+            self.tell_state();
+        }
+        for change in changes {
             match change {
-                Change::Gone { name, why } => {
+                Change::Gone { interface, name, why } => {
                     let what = format!("interface {name} is not there: {why}; it is waited for");
-                    self.pipeline.capture_wrong(Some(&what));
+                    self.pipeline.capture_wrong(interface, Some(&what));
+                    self.pipeline.event("interface-gone", &name, &why);
                 }
-                Change::Back { since, .. } => {
-                    self.pipeline.capture_wrong(None);
+                Change::Back { interface, since, name } => {
+                    self.pipeline.event("interface-back", &name, &format!("it was gone since {since}"));
+                    self.pipeline.capture_wrong(interface, None);
                     self.pipeline.lost(Place::Interface, 0, since, now);
                 }
             }
@@ -233,14 +282,31 @@ impl Tap {
             },
             calls: Calls {
                 active: listener.calls_up() as u64,
-                carried: 0,
+                carried: listener.carried_up() as u64,
                 sealed: figures.sealed,
                 refused: listener.counters().calls_refused,
             },
-            witness: Vec::new(),
+            witness: listener.primaries().into_iter().map(primary).collect(),
             disk: DiskStatus { free_bytes, total_bytes, writing },
             troubles,
             remarks: listener.remarks(),
         });
+    }
+}
+
+fn primary(p: PrimaryReport) -> Primary {
+    let verdict = match p.verdict {
+        Verdict::Well => "well",
+        Verdict::Suspect => "suspect",
+        Verdict::Lost => "lost",
+    };
+    Primary {
+        primary: p.primary.to_string(),
+        verdict: verdict.to_owned(),
+        calls: p.calls_up as u64,
+        heard_at: p.heard_at,
+        lost_at: p.lost_at,
+        back_at: p.back_at,
+        evidence: p.evidence,
     }
 }

@@ -68,7 +68,8 @@ pub(super) fn copy(data: &Path, file: &File, to: &mut dyn Write) -> Result<(), P
     }
 }
 
-fn inside(data: &Path, path: &str) -> Option<PathBuf> {
+/// The place of a file that the ledger names; `None` when it is not below the data folder.
+pub(super) fn inside(data: &Path, path: &str) -> Option<PathBuf> {
     let plain = |c| matches!(c, Component::Normal(_));
     Path::new(path).components().all(plain).then(|| data.join(path))
 }

@@ -2,15 +2,15 @@
 
 use super::ladder::{LadderMessage, ladder};
 use super::terminal::{clean, fit, length, utc};
-use super::{DataArgs, Exit, Failure, json_line};
-use crate::call::record::{CallRecord, End, File, Party, Stream};
+use super::{DataArgs, Exit, Failure, in_progress, json_line};
+use crate::call::record::{CallRecord, End, File, Party, State, Stream};
 use crate::capture::file::CaptureFile;
-use crate::ledger::Reader;
+use crate::spool::format::SIGNALLING;
 use crate::spool::read::with_sip;
 use crate::time::CaptureTime;
 use crate::wire::{multipart, sip};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// What `show` is asked.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,8 @@ pub struct Args {
 /// # Errors
 /// When no call or several answer to the id, or the ledger cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let call = Reader::open(&args.data.folder())?.find(&args.id)?;
+    let data = args.data.folder();
+    let (call, legs) = in_progress::find(&data, &args.id)?;
     if args.json {
         json_line(out, &call)?;
         return Ok(Exit::Done);
@@ -39,31 +40,32 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     timeline(out, &call)?;
     streams(out, &call)?;
     files(out, &call)?;
-    if let Some(packets) = call.files.iter().find(|f| f.kind == "packets") {
-        let messages = messages_of(&args.data.folder().join(&packets.path));
-        if !messages.is_empty() {
-            write!(out, "\nSIP messages\n{}", ladder(&messages))?;
-        }
+    let packets = call.files.iter().filter(|f| f.kind == "packets").map(|f| data.join(&f.path));
+    let messages = messages_of(packets.chain(legs.iter().map(|l| l.join(SIGNALLING))));
+    if !messages.is_empty() {
+        write!(out, "\nSIP messages\n{}", ladder(&messages))?;
     }
     Ok(Exit::Done)
 }
 
-/// The SIP messages in a packets file, in order of capture.
-fn messages_of(packets: &Path) -> Vec<LadderMessage> {
+/// The SIP messages in packets files, in order of capture.
+fn messages_of(packets: impl Iterator<Item = PathBuf>) -> Vec<LadderMessage> {
     let mut out = Vec::new();
-    let Ok(mut file) = CaptureFile::open(packets) else { return out };
-    while let Some(f) = file.next_frame() {
-        let at = f.at;
-        with_sip(f.bytes, |source, destination, payload| {
-            let Ok(message) = sip::parse(payload.trim_ascii_start()) else { return };
-            out.push(LadderMessage {
-                at,
-                from: source.to_string(),
-                to: destination.to_string(),
-                label: label(&message),
+    for mut file in packets.filter_map(|p| CaptureFile::open(&p).ok()) {
+        while let Some(f) = file.next_frame() {
+            let at = f.at;
+            with_sip(f.bytes, |source, destination, payload| {
+                let Ok(message) = sip::parse(payload.trim_ascii_start()) else { return };
+                out.push(LadderMessage {
+                    at,
+                    from: source.to_string(),
+                    to: destination.to_string(),
+                    label: label(&message),
+                });
             });
-        });
+        }
     }
+    out.sort_by_key(|m| m.at);
     out
 }
 
@@ -220,7 +222,8 @@ fn who(party: Option<&String>) -> String {
 fn files(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
     writeln!(out, "\nFiles")?;
     if call.files.is_empty() {
-        writeln!(out, "  none")?;
+        let yet = if call.state == State::Active { " yet: the call is in progress" } else { "" };
+        writeln!(out, "  none{yet}")?;
     }
     for f in &call.files {
         writeln!(out, "  {} {}\n           {}", fit(&f.kind, 8), clean(&f.path), details(f))?;

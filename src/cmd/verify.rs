@@ -1,7 +1,7 @@
 //! `earwitness verify`: are the recordings what the ledger says?
 
 use super::terminal::clean;
-use super::{DataArgs, Exit, Failure, json_line, sealed_file};
+use super::{DataArgs, Exit, Failure, json_line, sealed_file, sealed_record};
 use crate::call::record::CallRecord;
 use crate::ledger::{Filter, Reader};
 use crate::time::CaptureTime;
@@ -36,6 +36,8 @@ struct Sum {
     calls: u64,
     files: u64,
     bad: u64,
+    /// Calls of a version that wrote no record beside the recording.
+    bare: u64,
 }
 
 /// Checks every file of the calls: there, of its length, of its SHA-256.
@@ -45,7 +47,7 @@ struct Sum {
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let reader = Reader::open(&args.data.folder())?;
     let mut sum = Sum::default();
-    let mut check = |call: &CallRecord| check(args, call, &mut sum, out);
+    let mut check = |call: &CallRecord| check(args, &reader, call, &mut sum, out);
     for id in &args.ids {
         check(&reader.find(id)?)?;
     }
@@ -53,7 +55,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         every_call(&reader, &mut check)?;
         warn_of_strangers(&reader, &args.data.folder())?;
     }
-    let Sum { calls, files, bad } = sum;
+    let Sum { calls, files, bad, bare } = sum;
+    if bare > 0 && args.ids.is_empty() {
+        warn(&format!(
+            "{bare} of {calls} calls were sealed by a version that wrote no record beside the recording: only the ledger has it"
+        ));
+    }
     if !args.json {
         let verdict = if bad == 0 {
             "all as the ledger says".into()
@@ -70,12 +77,26 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     )))
 }
 
-fn check(args: &Args, call: &CallRecord, sum: &mut Sum, out: &mut dyn Write) -> Result<(), Failure> {
+fn check(
+    args: &Args,
+    reader: &Reader,
+    call: &CallRecord,
+    sum: &mut Sum,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let mut problems = Vec::new();
     for file in &call.files {
         if let Err(why) = sealed_file::copy(&args.data.folder(), file, &mut io::sink()) {
             problems.push(format!("{} {why}", file.path));
         }
+    }
+    match reader.record_path(&call.id)? {
+        None => sum.bare += 1,
+        Some(path) => match sealed_record::compare(&args.data.folder(), &path, call) {
+            sealed_record::Found::Same => {}
+            sealed_record::Found::Remark(what) => warn(&format!("{path} {what}")),
+            sealed_record::Found::Problem(what) => problems.push(format!("{path} {what}")),
+        },
     }
     sum.calls += 1;
     sum.files += call.files.len() as u64;
@@ -132,11 +153,14 @@ fn warn_of_strangers(reader: &Reader, data: &Path) -> Result<(), Failure> {
             }
             let name = path.strip_prefix(data).unwrap_or(&path).to_string_lossy().into_owned();
             if !reader.knows_file(&name)? {
-                // A warning that cannot be printed is no reason to stop.
-                let _ =
-                    writeln!(io::stderr(), "warning: {}: no call in the ledger has this file", clean(&name));
+                warn(&format!("{name}: no call in the ledger has this file"));
             }
         }
     }
     Ok(())
+}
+
+/// A warning that cannot be printed is no reason to stop.
+fn warn(what: &str) {
+    let _ = writeln!(io::stderr(), "warning: {}", clean(what));
 }

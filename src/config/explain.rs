@@ -12,8 +12,8 @@ const WHY: [(&str, &str); 15] = [
     ),
     (
         "interfaces",
-        "The interfaces that get the mirrored packets; -i goes before it. One that is not there yet, or went away,\n\
-         is waited for: a recorder that gave up at boot would be found out when a call is missing.",
+        "The interfaces that get the mirrored packets; -i goes before it. One named here that is not there yet, or\n\
+         went away, is waited for: a recorder that gave up at boot would be found out when a call is missing.",
     ),
     (
         "capture_filter",

@@ -28,19 +28,40 @@ impl Lock {
         std::fs::create_dir_all(data_dir).map_err(folder)?;
         let file =
             OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
-        file.try_lock().map_err(|e| match e {
-            TryLockError::WouldBlock => LedgerError::InUse { dir: data_dir.to_owned() },
-            TryLockError::Error(source) => folder(source),
-        })?;
-        Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) })
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) }),
+                Err(TryLockError::Error(source)) => return Err(folder(source)),
+                Err(TryLockError::WouldBlock) => pause(LOCK_PAUSE),
+            }
+        }
+        Err(LedgerError::InUse { dir: data_dir.to_owned() })
     }
+
+    /// Does a recorder have the right to write to this folder now? Looking takes nothing from one that starts.
+    #[must_use]
+    pub fn is_held(data_dir: &Path) -> bool {
+        let file = File::open(data_dir.join(LOCK_NAME));
+        // A lock that is got is given back at once, as the file is closed.
+        file.is_ok_and(|f| matches!(f.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+}
+
+/// How often a recorder tries to get the lock, and how long it waits in between: a second for a process that was killed
+/// and is still being cleaned away, and for somebody who only looks whether a recorder runs.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// The ledger of a data folder, open for writing.
 #[derive(Debug)]
 pub struct Ledger {
-    db: Connection,
-    path: PathBuf,
+    pub(super) db: Connection,
+    pub(super) path: PathBuf,
     /// Dropped last: the right is held for as long as the database is open.
     _lock: Lock,
 }
@@ -63,7 +84,11 @@ impl Ledger {
     /// # Errors
     /// When it is of a newer version, damaged, or cannot be written.
     pub fn open_locked(lock: &Lock) -> Result<Self, LedgerError> {
-        let path = lock.data.join(FILE_NAME);
+        Self::open_at(lock, lock.data.join(FILE_NAME))
+    }
+
+    /// Opens a ledger under another name.
+    pub(super) fn open_at(lock: &Lock, path: PathBuf) -> Result<Self, LedgerError> {
         let wrong = |e| LedgerError::sqlite("open", &path, e);
         let mut db = Connection::open(&path).map_err(wrong)?;
         upgrade::check(&db, &path, upgrade::newest())?;
@@ -78,7 +103,15 @@ impl Ledger {
     /// # Errors
     /// When SQLite cannot write; the ledger is then as it was before.
     pub fn commit(&mut self, calls: &[Sealed]) -> Result<(), LedgerError> {
-        self.commit_records(calls.iter().map(Sealed::record))
+        self.commit_rows(calls.iter().map(|c| (c.record(), c.record_path())))
+    }
+
+    /// Closes the ledger; all of it is in its one file then.
+    pub(super) fn close(self) -> Result<(), LedgerError> {
+        let Self { db, path, .. } = self;
+        let wrong = |e| LedgerError::sqlite("write", &path, e);
+        db.query_row("PRAGMA wal_checkpoint(truncate)", [], |_| Ok(())).map_err(wrong)?;
+        db.close().map_err(|(_, e)| wrong(e))
     }
 
     #[cfg(test)]
@@ -86,15 +119,24 @@ impl Ledger {
         &self.db
     }
 
+    #[cfg(test)]
     pub(super) fn commit_records<'a>(
         &mut self,
         calls: impl Iterator<Item = &'a CallRecord>,
     ) -> Result<(), LedgerError> {
+        self.commit_rows(calls.map(|c| (c, None)))
+    }
+
+    /// Records with the files they are in.
+    pub(super) fn commit_rows<'a>(
+        &mut self,
+        calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
+    ) -> Result<(), LedgerError> {
         let path = &self.path;
         let batch = || {
             let batch = self.db.transaction()?;
-            for call in calls {
-                put_call(&batch, call)?;
+            for (call, record_path) in calls {
+                put_call(&batch, call, record_path)?;
             }
             batch.commit()
         };
@@ -122,7 +164,7 @@ fn tune(db: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
+fn put_call(db: &Connection, call: &CallRecord, record_path: Option<&str>) -> Result<()> {
     let old: Option<i64> = db
         .prepare_cached("SELECT call_no FROM calls WHERE id = ?1")?
         .query_row([&call.id], |r| r.get(0))
@@ -136,8 +178,8 @@ fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
         .prepare_cached(
             "INSERT INTO calls (call_no, id, order_at_us, kind, platform, state, caller_party_no, callee_party_no,
                 direction, started_at_us, answered_at_us, ended_at_us, duration_s, end_reason,
-                carried_primary, carried_lost_at_us)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                carried_primary, carried_lost_at_us, record_path)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .insert(params![
             old,
@@ -156,6 +198,7 @@ fn put_call(db: &Connection, call: &CallRecord) -> Result<()> {
             call.end.map(End::word),
             call.carried.as_ref().map(|c| &c.primary),
             call.carried.as_ref().map(|c| c.lost_at.micros()),
+            record_path,
         ])?;
     put_party_call(db, caller, order_at_us, call_no)?;
     put_party_call(db, callee, order_at_us, call_no)?;

@@ -5,16 +5,20 @@
 //! Errors are one line: what could not be done, why, and what to do about it.
 
 mod commit;
+mod events;
 mod party;
 mod plan;
 mod query;
+mod rebuild;
 mod row;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
 pub use commit::{Ledger, Lock};
+pub use events::NodeEvent;
 pub use query::{Filter, Reader};
+pub use rebuild::{Rebuilt, Remark, rebuild, rebuild_on};
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +39,7 @@ pub enum LedgerError {
         dir: PathBuf,
     },
     /// The data folder has no ledger.
-    #[error("the folder {} has no {FILE_NAME}: replay a capture into it first, or name the right one with --data", dir.display())]
+    #[error("the folder {} has no {FILE_NAME}: replay a capture into it first, or name the right one with --data; if it has recordings, `earwitness rebuild` makes the ledger from them", dir.display())]
     NoLedger {
         /// The folder asked for.
         dir: PathBuf,
@@ -89,12 +93,20 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Not SQLite, or damaged.
-    #[error("{} is damaged or not a ledger ({detail}): restore it from a backup, or move it away and replay the captures", path.display())]
+    #[error("{} is damaged or not a ledger ({detail}): stop the recorder and run `earwitness rebuild`, which makes it anew from the recordings, or restore it from a backup", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         detail: String,
+    },
+    /// The ledger cannot be made anew.
+    #[error("cannot make the ledger anew: {}: {source}; mend that and run `earwitness rebuild` again: nothing was deleted", path.display())]
+    Rebuild {
+        /// What could not be read, written or moved.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// No room on the disk.
     #[error("no room to write {}: free some space on that disk and try again; what was there is unharmed", path.display())]

@@ -3,7 +3,7 @@
 //! Both sides are made lower case here, so that SQLite only compares characters. A number matches however it is
 //! punctuated: `+49 (30) 123-45` finds `+493012345`, and `493012345` finds a number written with blanks.
 
-use crate::call::record::Party;
+use crate::call::record::{CallRecord, Party};
 use std::net::Ipv4Addr;
 
 /// What a search looks in: number, URI and name, then the number's digits if that is another text; a line each.
@@ -34,6 +34,20 @@ impl Needle {
         let digits = digits(&text);
         let as_number = reads_like_number(&text, &digits) && digits != text;
         (!text.is_empty()).then(|| Self { text, digits: as_number.then_some(digits) })
+    }
+
+    /// Does anybody in this call match?
+    pub(super) fn is_in(&self, call: &CallRecord) -> bool {
+        let others = call.participants.iter().map(|p| Party {
+            uri: p.uri.clone(),
+            number: p.number.clone(),
+            name: p.name.clone(),
+        });
+        let texts = [call.caller.clone(), call.callee.clone()].into_iter().chain(others);
+        let has = |text: &String| {
+            text.contains(&self.text) || self.digits.as_ref().is_some_and(|d| text.contains(d))
+        };
+        texts.filter_map(|p| search_text(&p)).any(|text| has(&text))
     }
 
     /// The query for the trigram index; `None` when a text is too short for it (under three characters).

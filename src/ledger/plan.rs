@@ -151,7 +151,7 @@ fn sql(way: &Way, filter: &Filter) -> String {
     }
 }
 
-fn ceil_us(t: CaptureTime) -> i64 {
+pub(super) fn ceil_us(t: CaptureTime) -> i64 {
     t.micros() + i64::from(t.nanos().rem_euclid(1000) != 0)
 }
 

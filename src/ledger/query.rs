@@ -1,6 +1,7 @@
 //! Reading the ledger, also while it is written.
 
-use super::plan::Plan;
+use super::party::Needle;
+use super::plan::{Plan, ceil_us};
 use super::{FILE_NAME, LedgerError, row, upgrade};
 use crate::call::record::{CallRecord, State};
 use crate::time::CaptureTime;
@@ -25,6 +26,20 @@ pub struct Filter {
     pub state: Option<State>,
     /// Only calls that went on here after their primary was lost.
     pub carried: bool,
+}
+
+impl Filter {
+    /// Would a listing have this call?
+    #[must_use]
+    pub fn has(&self, call: &CallRecord) -> bool {
+        let at_us = call.order_time().micros();
+        let needle = self.party.as_deref().and_then(Needle::new);
+        self.since.is_none_or(|t| at_us >= ceil_us(t))
+            && self.until.is_none_or(|t| at_us < ceil_us(t))
+            && self.state.is_none_or(|s| s == call.state)
+            && (!self.carried || call.carried.is_some())
+            && needle.is_none_or(|n| n.is_in(call))
+    }
 }
 
 /// The ledger of a data folder, open for reading. It sees what was committed, and never waits for the writer.
@@ -83,6 +98,17 @@ impl Reader {
             Plan::choose(db, filter)?
                 .run(db, |call_no| Ok(row::call(db, call_no)?.is_none_or(|call| each(call).is_continue())))
         })
+    }
+
+    /// All that is read in here is of one moment.
+    ///
+    /// # Errors
+    /// Those of `read`, or when the ledger cannot be read.
+    pub fn at_one_moment<T, E: From<LedgerError>>(
+        &self,
+        read: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.snapshot(|_| Ok(read()))?
     }
 
     /// The call of this very id.
@@ -160,12 +186,25 @@ impl Reader {
         Ok(id.chars().take(len).collect())
     }
 
-    /// Does any call have this file? `path` is relative to the data folder.
+    /// Does any call have this file, or its record in it? `path` is relative to the data folder.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn knows_file(&self, path: &str) -> Result<bool, LedgerError> {
-        self.snapshot(|db| db.prepare_cached("SELECT 1 FROM files WHERE path = ?1")?.exists([path]))
+        let sql = "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM calls WHERE record_path = ?1";
+        self.snapshot(|db| db.prepare_cached(sql)?.exists([path]))
+    }
+
+    /// The file that holds the record of the call of this very id, relative to the data folder; `None` when it was
+    /// sealed by a version that wrote none.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn record_path(&self, id: &str) -> Result<Option<String>, LedgerError> {
+        self.snapshot(|db| {
+            let mut sql = db.prepare_cached("SELECT record_path FROM calls WHERE id = ?1")?;
+            Ok(sql.query_row([id], |r| r.get(0)).optional()?.flatten())
+        })
     }
 
     fn near(&self, id: &str) -> Result<Vec<String>, LedgerError> {
@@ -202,7 +241,10 @@ impl Reader {
     }
 
     /// Runs `read` in one read transaction, so that a call's rows are of one commit. One within one is one.
-    fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+    pub(super) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LedgerError> {
         let begun = if self.db.is_autocommit() { Some(self.db.unchecked_transaction()) } else { None };
         let end = begun.transpose();
         end.and_then(|end| {
@@ -213,7 +255,7 @@ impl Reader {
     }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     ready(Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -62,6 +62,11 @@ pub(super) fn call(db: &Connection, call_no: i64) -> Result<Option<CallRecord>> 
     Ok(Some(call))
 }
 
+/// Is there a table of this name?
+pub(super) fn has_table(db: &Connection, name: &str) -> Result<bool> {
+    db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([name])
+}
+
 fn list<T>(
     db: &Connection,
     sql: &str,

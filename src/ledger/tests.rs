@@ -1,6 +1,6 @@
 //! What only the ledger itself can be asked: calls with files, which outside `archive` nobody can make.
 
-use super::{FILE_NAME, Filter, Ledger, LedgerError, Reader};
+use super::{FILE_NAME, Filter, Ledger, LedgerError, Reader, upgrade};
 use crate::call::record::*;
 use crate::time::CaptureTime;
 use std::collections::BTreeMap;
@@ -265,4 +265,29 @@ fn a_full_disk_harms_nothing_and_is_got_over() {
     room(ledger.db(), 1_000_000);
     ledger.commit_records(many.iter()).unwrap();
     assert_eq!(all(&reader).len(), 501);
+}
+
+/// As the first version left it.
+#[test]
+fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE_NAME);
+    let mut db = rusqlite::Connection::open(&path).unwrap();
+    upgrade::upgrade(&mut db, &path, &upgrade::MIGRATIONS[..1]).unwrap();
+    db.execute_batch(
+        "INSERT INTO calls (call_no, id, order_at_us, kind, state) VALUES (7, 'old', 5, 'bib', 'completed');
+         INSERT INTO call_ids VALUES (7, 0, 'a@b');",
+    )
+    .unwrap();
+    drop(db);
+    let error = Reader::open(dir.path()).unwrap_err();
+    assert!(matches!(error, LedgerError::Older { found: 1, .. }), "{error}");
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let old = reader.find("a@b").unwrap();
+    assert_eq!((old.id.as_str(), old.kind, reader.record_path("old").unwrap()), ("old", Kind::Bib, None));
+    ledger.commit_rows([(&old, Some("recordings/old.json"))].into_iter()).unwrap();
+    assert_eq!(reader.record_path("old").unwrap().as_deref(), Some("recordings/old.json"));
+    assert!(reader.knows_file("recordings/old.json").unwrap());
+    assert_eq!(json(&reader.get("old").unwrap().unwrap()), json(&old));
 }

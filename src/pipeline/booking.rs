@@ -50,10 +50,15 @@ impl Book {
             match ended.recv_timeout(RETRY) {
                 Ok(first) => waiting.push(first),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.open_again();
+                    if self.write_events() {
+                        self.open_again();
+                    }
                     continue;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.write_events();
+                    return;
+                }
             }
             // Calls that end within a moment of each other share a transaction: its cost is mostly that of one.
             let until = deadline(LEDGER_LINGER);
@@ -73,7 +78,30 @@ impl Book {
                 Mode::Live => self.insist(&waiting),
             }
             waiting.clear();
+            self.write_events();
         }
+    }
+
+    /// Writes down what happened to the node. What the ledger refuses waits for the next time; says whether nothing was.
+    fn write_events(&mut self) -> bool {
+        let shared = self.shared.clone();
+        if self.mode == Mode::Replay && shared.failed() {
+            return true;
+        }
+        match shared.diary.write(|events| self.ledger()?.commit_events(events)) {
+            Ok(wrote) => {
+                if wrote && self.mode == Mode::Live {
+                    shared.well(Part::Ledger, 0);
+                }
+                return true;
+            }
+            Err(e) if self.mode == Mode::Replay => shared.fail(e),
+            Err(e) => {
+                self.refused(&e);
+                self.ledger = None;
+            }
+        }
+        false
     }
 
     /// Tries until it is written. When the recorder stops before, the next one seals these calls once more.
@@ -86,14 +114,14 @@ impl Book {
             }
             pause(RETRY);
         }
-        self.shared.well(Part::Ledger);
+        self.shared.well(Part::Ledger, 0);
     }
 
     /// Live, the finishers wait for a ledger that they can read.
     pub(super) fn open_again(&mut self) {
         if self.mode == Mode::Live && self.ledger.is_none() {
             match self.ledger() {
-                Ok(_) => self.shared.well(Part::Ledger),
+                Ok(_) => self.shared.well(Part::Ledger, 0),
                 Err(e) => self.refused(&e),
             }
         }
@@ -101,7 +129,7 @@ impl Book {
 
     fn refused(&self, e: &LedgerError) {
         let kept = "recording goes on, and calls stay in the spool until the ledger takes them";
-        self.shared.wrong(Part::Ledger, &format!("{e}; {kept}"));
+        self.shared.wrong(Part::Ledger, 0, &format!("{e}; {kept}"));
     }
 
     fn ledger(&mut self) -> Result<&mut Ledger, LedgerError> {

@@ -5,7 +5,7 @@ use super::{Mode, Shared, locked, pause};
 use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::ledger::{LedgerError, Reader};
-use crate::limits::{RESERVE_BYTES, RETRY, SEAL_TRIES};
+use crate::limits::{FINISHER_NICE, RESERVE_BYTES, RETRY, SEAL_TRIES};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,6 +19,8 @@ pub(super) struct Ended {
 }
 
 pub(super) struct Finisher {
+    /// Which of the finishers it is.
+    pub(super) number: usize,
     pub(super) archive: Archive,
     pub(super) reader: Option<Reader>,
     pub(super) sealed: Sender<Ended>,
@@ -51,6 +53,8 @@ impl Finisher {
     /// Live, a call that cannot be sealed stays in the spool and is tried again, the others are not kept from it. What
     /// is not sealed when the recorder stops is sealed by the next one.
     fn run_on(&mut self, jobs: &Receiver<Job>) {
+        // What comes off the wire goes before; without the right to be this modest nothing is lost.
+        let _ = rustix::process::nice(FINISHER_NICE);
         let mut later: VecDeque<Job> = VecDeque::new();
         loop {
             match jobs.recv_timeout(RETRY) {
@@ -73,7 +77,7 @@ impl Finisher {
             }
             match self.finish(&job) {
                 Ok(outcome) => {
-                    self.shared.well(Part::Archive);
+                    self.shared.well(Part::Archive, self.number);
                     let _ = self.sealed.send(Ended { outcome, folders: job.folders });
                     return None;
                 }
@@ -85,7 +89,7 @@ impl Finisher {
                     // Another error of the ledger may be mended by another connection.
                     self.reader = None;
                     let what = format!("{e}; the call is safe in the spool, and sealing it is tried again");
-                    self.shared.wrong(Part::Archive, &what);
+                    self.shared.wrong(Part::Archive, self.number, &what);
                     pause(RETRY);
                 }
             }
@@ -105,7 +109,7 @@ impl Finisher {
                 "only {free} MiB are free on the disk of {}: sealing waits for more than {reserve} MiB, which are left to calls in progress; make room",
                 self.archive.data.display()
             );
-            self.shared.wrong(Part::Archive, &what);
+            self.shared.wrong(Part::Archive, self.number, &what);
             pause(RETRY);
         }
     }
@@ -151,7 +155,8 @@ fn claim(shared: &Shared, reader: &Reader, id: &str, new: &Extent) -> Result<Cla
         Verdict::Seal => {
             taken.insert(id.to_owned());
             let (files, carried) = known.map(|r| (r.files, r.carried)).unwrap_or_default();
-            Claim::Yours { replaces: files.into_iter().map(|f| f.path).collect(), carried }
+            let replaces = files.into_iter().map(|f| f.path).chain(reader.record_path(id)?);
+            Claim::Yours { replaces: replaces.collect(), carried }
         }
     })
 }

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -49,7 +50,10 @@ pub(super) fn listen(data: &Path) -> io::Result<UnixListener> {
     let (_folder, path) = socket_path(data)?;
     // Whoever made it is dead: we have the lock.
     let _ = fs::remove_file(&path);
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(&path)?;
+    // Who may read the recordings (the group of the service) may ask: to connect is to write, which a usual umask
+    // takes from the group. Where that cannot be, the user alone may.
+    let _ = fs::set_permissions(&path, fs::Permissions::from_mode(0o660));
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

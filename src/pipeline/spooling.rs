@@ -15,6 +15,8 @@ use std::time::Instant;
 
 pub(super) struct Spooler {
     pub(super) writer: SpoolWriter,
+    /// Which of the workers it is.
+    pub(super) number: usize,
     pub(super) root: PathBuf,
     pub(super) jobs: Sender<Job>,
     pub(super) emptied: Sender<Batch>,
@@ -99,7 +101,11 @@ impl Spooler {
                 let path = self.root.display();
                 let kept =
                     "what is captured is held in memory as far as it goes, and written when there is room";
-                self.shared.wrong(Part::Spool, &format!("cannot write the spool {path}: {error}; {kept}"));
+                self.shared.wrong(
+                    Part::Spool,
+                    self.number,
+                    &format!("cannot write the spool {path}: {error}; {kept}"),
+                );
             }
         }
     }
@@ -108,17 +114,16 @@ impl Spooler {
         if self.retry_at.is_some_and(|t| deadline(std::time::Duration::ZERO) < t) {
             return;
         }
-        let refused = self.retry_at.take().is_some();
+        self.retry_at = None;
         let flushed = self.writer.flush();
+        if flushed.is_ok() && self.mode == Mode::Live {
+            self.shared.well(Part::Spool, self.number);
+        }
         self.told(flushed);
         if self.retry_at.is_none() {
             for (leg, ending, index) in std::mem::take(&mut self.closing) {
                 self.close(leg, ending, index);
             }
-        }
-        // A worker that had nothing to write knows nothing of the disk: it must not take back what another said.
-        if refused && self.retry_at.is_none() && self.mode == Mode::Live {
-            self.shared.well(Part::Spool);
         }
         for job in std::mem::take(&mut self.waiting) {
             self.hand_on(job);

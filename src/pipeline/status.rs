@@ -89,6 +89,10 @@ pub struct Primary {
     pub primary: String,
     /// `well`, `suspect` or `lost`.
     pub verdict: String,
+    /// Calls that it is recording.
+    pub calls: u64,
+    /// When it last said something.
+    pub heard_at: Option<CaptureTime>,
     /// When it was lost, the last time.
     pub lost_at: Option<CaptureTime>,
     /// When it was back.

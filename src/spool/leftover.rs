@@ -1,7 +1,9 @@
 //! What a recorder that was killed left in the spool: legs, grouped into the calls they are of.
 
 use super::read::{self, LegStory};
+use crate::call::note::Note;
 use crate::call::pairing::Pairing;
+use hashbrown::HashMap;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -21,6 +23,16 @@ pub struct Leftover {
 /// # Errors
 /// When its folder cannot be listed.
 pub fn look(root: &Path) -> io::Result<Leftover> {
+    let (calls, unreadable) = outlines(root)?;
+    let folders = |legs: Vec<LegStory>| legs.into_iter().map(|l| l.folder).collect();
+    Ok(Leftover { calls: calls.into_iter().map(folders).collect(), unreadable })
+}
+
+/// The outlines of the legs of each call, in order of time; and what could not be read.
+///
+/// # Errors
+/// When the spool's folder cannot be listed.
+pub fn outlines(root: &Path) -> io::Result<(Vec<Vec<LegStory>>, Vec<String>)> {
     let mut legs: Vec<LegStory> = Vec::new();
     let mut unreadable = Vec::new();
     for entry in fs::read_dir(root)? {
@@ -31,11 +43,22 @@ pub fn look(root: &Path) -> io::Result<Leftover> {
     }
     legs.sort_by(|a, b| (a.first_at, &a.folder).cmp(&(b.first_at, &b.folder)));
     let mut pairing = Pairing::default();
-    let mut calls: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
-    for (own, leg) in (0..).zip(legs) {
-        let bib = leg.dialog.as_ref().and_then(|d| d.bib.clone().map(|b| (d.first_at, b)));
-        let call = bib.and_then(|(at, b)| pairing.join(at, &b, own)).unwrap_or(own);
-        calls.entry(call).or_default().push(leg.folder);
+    let mut calls: BTreeMap<u64, Vec<LegStory>> = BTreeMap::new();
+    let mut by_call_id: HashMap<String, u64> = HashMap::new();
+    let (dialogs, media): (Vec<_>, Vec<_>) = (0..).zip(legs).partition(|(_, l)| l.dialog.is_some());
+    for (own, leg) in dialogs {
+        let Some(d) = &leg.dialog else { continue };
+        let paired = d.bib.as_ref().and_then(|b| pairing.join(d.first_at, b, own));
+        let call = paired.unwrap_or(own);
+        by_call_id.insert(d.call_id.clone(), call);
+        calls.entry(call).or_default().push(leg);
     }
-    Ok(Leftover { calls: calls.into_values().collect(), unreadable })
+    for (own, leg) in media {
+        let joined = leg.notes.iter().find_map(|n| match &n.note {
+            Note::Joined { call_id } => by_call_id.get(call_id).copied(),
+            _ => None,
+        });
+        calls.entry(joined.unwrap_or(own)).or_default().push(leg);
+    }
+    Ok((calls.into_values().collect(), unreadable))
 }

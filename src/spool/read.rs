@@ -1,5 +1,6 @@
 //! Reads a leg's spool back: the one way from packets to a recording, after a call, a crash or a merge.
 
+use super::clock::{Base, Step, one_clock};
 use super::format::{self, FILE_HEADER, MEDIA, NOTES, Noted, SIGNALLING};
 use crate::call::dialog::{Dialog, Heard};
 use crate::call::portrait::Portrait;
@@ -52,21 +53,23 @@ pub struct LegStory {
     pub unlisted: u64,
     /// What the tap noted.
     pub notes: Vec<Noted>,
+    steps: Vec<Step>,
 }
 
-/// What a leg's signalling tells, and when the leg began: enough to know which call it is of.
+/// What a leg's signalling tells, and when the leg began: enough to know which call it is of. When the host's clock was
+/// set meanwhile, the times are by the clock of the leg's end, which is the host's now.
 ///
 /// # Errors
 /// When a file cannot be opened.
 pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
-    let mut story = LegStory::begin(folder);
-    if let Some(mut file) = open(&folder.join(SIGNALLING))? {
+    let mut story = LegStory::begin(folder, Base::End);
+    if let Some(mut file) = story.open(0)? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
             story.hear(f.at, f.bytes);
         }
     }
-    if let Some(mut file) = open(&folder.join(MEDIA))?
+    if let Some(mut file) = story.open(1)?
         && let Some(f) = file.next_frame()
     {
         story.count(f.at);
@@ -77,19 +80,20 @@ pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
 /// Seconds between neighbours that one packet alone does not make.
 const WILD_S: f64 = 10.0;
 
-/// Reads a leg's folder. A torn tail is left out.
+/// Reads a leg's folder. A torn tail is left out. When the host's clock was set meanwhile, all times are by the clock of
+/// the leg's beginning.
 ///
 /// # Errors
 /// When a file cannot be opened.
 pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
-    let mut story = LegStory::begin(folder);
-    if let Some(mut file) = open(&folder.join(SIGNALLING))? {
+    let mut story = LegStory::begin(folder, Base::Beginning);
+    if let Some(mut file) = story.open(0)? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
             story.hear(f.at, f.bytes);
         }
     }
-    if let Some(mut file) = open(&folder.join(MEDIA))? {
+    if let Some(mut file) = story.open(1)? {
         let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
         while let Some(f) = file.next_frame() {
             story.packets += 1;
@@ -100,7 +104,11 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
     Ok(story)
 }
 
-fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
+/// Opens a file of the spool. `None` when there is none, or nothing in it: not even its header came to the disk.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
     match CaptureFile::open(path) {
         Ok(f) => Ok(Some(f)),
         Err(e) if e.is_nothing() || is_torn(path) => Ok(None),
@@ -116,10 +124,24 @@ fn is_torn(path: &Path) -> bool {
 }
 
 impl LegStory {
-    fn begin(folder: &Path) -> Self {
+    fn begin(folder: &Path, base: Base) -> Self {
         // Notes that cannot be read are no reason to lose the call.
-        let notes = std::fs::read(folder.join(NOTES)).map(|text| format::notes(&text)).unwrap_or_default();
-        Self { folder: folder.to_owned(), notes, ..Self::default() }
+        let mut notes =
+            std::fs::read(folder.join(NOTES)).map(|text| format::notes(&text)).unwrap_or_default();
+        let steps = one_clock(&mut notes, base);
+        Self { folder: folder.to_owned(), notes, steps, ..Self::default() }
+    }
+
+    /// From where on, and by how much, the dates of a file are corrected: 0 is signalling, 1 media.
+    #[must_use]
+    pub fn redated(&self, track: usize) -> Vec<(u64, i64)> {
+        let offset = |s: &Step| s.offsets.get(track).copied().unwrap_or(0);
+        self.steps.iter().map(|s| (offset(s), s.by)).collect()
+    }
+
+    fn open(&self, track: usize) -> Result<Option<CaptureFile>, OpenError> {
+        let name = if track == 0 { SIGNALLING } else { MEDIA };
+        Ok(open(&self.folder.join(name))?.map(|f| f.redate(&self.redated(track))))
     }
 
     /// Corrects packets that the capture dated far from both their neighbours: one such date would stretch the

@@ -168,7 +168,8 @@ fn walk(bytes: &[u8], start: usize, offset: u64) -> Tail {
     loop {
         while let Some((at, packet)) = record(bytes, next) {
             next += 16 + packet.len();
-            tail.last_at = tail.last_at.max(Some(at));
+            // The last one in the file: the clock may have been set back meanwhile.
+            tail.last_at = Some(at);
             if let Some(f) = flow(packet).filter(|f| !tail.flows.contains(f)) {
                 tail.flows.push(f);
             }

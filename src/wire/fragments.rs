@@ -75,6 +75,12 @@ impl Fragments {
         if at.since(self.swept_at).as_secs() < 1 && at >= self.swept_at {
             return;
         }
+        // The clock was set back: nothing is younger than now.
+        if at < self.swept_at {
+            for d in self.open.values_mut() {
+                d.first_at = d.first_at.min(at);
+            }
+        }
         self.swept_at = at;
         let old: Vec<Key> =
             self.open.iter().filter(|(_, d)| at.since(d.first_at) > FRAGMENT_AGE).map(|(k, _)| *k).collect();

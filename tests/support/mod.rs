@@ -67,7 +67,7 @@ impl Ran {
 /// The program, without what the tester's shell may have set.
 pub fn program() -> Command {
     let mut c = Command::new(BIN);
-    c.env_remove("EARWITNESS_DATA").stdin(Stdio::null());
+    c.env_remove("EARWITNESS_DATA").env_remove("EARWITNESS_CONFIG").stdin(Stdio::null());
     c
 }
 
@@ -114,12 +114,18 @@ pub fn verified(data: &Path) {
 pub fn at_rest(data: &Path) {
     verified(data);
     assert_eq!(names(&data.join("spool")), Vec::<String>::new(), "left in the spool");
-    let mut told: Vec<String> = ledger(data).iter().flat_map(files).collect();
+    let calls = ledger(data);
+    let mut told: Vec<String> = calls.iter().flat_map(files).collect();
     told.sort();
-    assert_eq!(
-        names(&data.join("recordings")),
-        told.iter().map(|f| f.replacen("recordings/", "", 1)).collect::<Vec<_>>()
-    );
+    let recordings = data.join("recordings");
+    let there = if recordings.exists() { names(&recordings) } else { Vec::new() };
+    let (records, files): (Vec<String>, Vec<String>) = there.into_iter().partition(|n| n.ends_with(".json"));
+    assert_eq!(files, told.iter().map(|f| f.replacen("recordings/", "", 1)).collect::<Vec<_>>());
+    // And each call has its record there, which says the same.
+    let read = |n: &String| serde_json::from_slice(&std::fs::read(recordings.join(n)).unwrap()).unwrap();
+    let mut records: Vec<Value> = records.iter().map(read).collect();
+    records.sort_by_key(|r| calls.iter().position(|c| c["id"] == r["id"]));
+    assert_eq!(records, calls);
 }
 
 /// Paths of a call's files, relative to the data folder.

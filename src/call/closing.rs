@@ -1,0 +1,94 @@
+//! When a call is over, and giving it out.
+
+use super::listener::{Counters, Output, Over};
+use super::prebuffer::Ripe;
+use super::record::Carried;
+use super::roster::{Leg, Roster};
+use crate::limits::{SIGNALLING_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::time::CaptureTime;
+
+impl Roster {
+    /// Passes time: what has ended is given out.
+    pub fn sweep(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
+        self.promote(now, Ripe::Old, counters, out);
+        self.switchboard.sweep(now);
+        self.look_after(out);
+        self.farewells.retain(|f| now.since(f.2) < SIGNALLING_LINGER * 2);
+        self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
+        let over: Vec<(u64, Over)> =
+            self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
+        for (call, over) in over {
+            self.adopt(call, out);
+            self.finish(now, call, over, out);
+        }
+    }
+
+    /// Media that is held for signalling to name it is given out as calls of its own: who goes on may join them.
+    pub fn park(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
+        self.promote(now, Ripe::All, counters, out);
+    }
+
+    /// The capture has ended: everything is given out.
+    pub fn close(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
+        self.promote(now, Ripe::All, counters, out);
+        let all: Vec<u64> = self.calls.keys().copied().collect();
+        for call in &all {
+            self.adopt(*call, out);
+        }
+        for call in all {
+            let over = self.over(now, call).unwrap_or(Over::CaptureEnded);
+            self.finish(now, call, over, out);
+        }
+    }
+
+    /// Is the call over at this time, and why? When its legs differ, the last word is that of the longest.
+    fn over(&self, now: CaptureTime, call: u64) -> Option<Over> {
+        let legs = self.calls.get(&call)?;
+        let mut all: Option<(CaptureTime, Over)> = None;
+        // Media that a dialog has named goes by that dialog.
+        for leg in legs.iter().filter_map(|id| self.legs.get(id)).filter(|l| l.joined.is_none()) {
+            let one = self.leg_over(now, leg)?;
+            all = all.filter(|a| a.0 >= one.0).or(Some(one));
+        }
+        all.map(|a| a.1)
+    }
+
+    fn leg_over(&self, now: CaptureTime, leg: &Leg) -> Option<(CaptureTime, Over)> {
+        let last = leg.media_at.map_or(leg.last_at, |m| m.max(leg.last_at));
+        let idle = now.since(last);
+        let Some(d) = &leg.dialog else {
+            return (idle > self.patience.media).then_some((last, Over::Silent));
+        };
+        if d.ended_at().is_some() {
+            return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
+        }
+        let (patience, over) = match (d.answered_at, leg.media_at) {
+            // Early media, then ringing: silence is no end before the answer.
+            (None, _) => (self.patience.setup, Over::Unanswered),
+            (Some(_), None) => (self.patience.hold, Over::Silent),
+            (_, Some(_)) if d.on_hold() => (self.patience.hold, Over::Silent),
+            (_, Some(_)) => (self.patience.media, Over::Silent),
+        };
+        (idle > patience).then_some((last, over))
+    }
+
+    pub(super) fn finish(&mut self, now: CaptureTime, call: u64, over: Over, out: &mut impl Output) {
+        let Some(legs) = self.calls.remove(&call) else {
+            return;
+        };
+        let carried: Vec<Carried> = legs.iter().filter_map(|id| self.carry(*id, out)).collect();
+        for id in &legs {
+            self.switchboard.remove(*id, now);
+            let Some(leg) = self.legs.remove(id) else { continue };
+            if let Some(p) = leg.primary {
+                self.recorded.remove(&(p, *id));
+            }
+            if leg.dialog.is_none() {
+                self.alone.remove(leg.ends, *id);
+            } else if self.by_call_id.remove(&leg.call_id).is_some() && self.ended_ids.len() < TOMBSTONES {
+                self.ended_ids.insert(leg.call_id, now);
+            }
+        }
+        out.finish(&legs, over, carried.into_iter().next());
+    }
+}

@@ -41,6 +41,22 @@ pub const TCP_ACKED_AGE: Duration = Duration::from_millis(200);
 /// Dialogs followed at once.
 pub const DIALOGS: usize = 100_000;
 
+/// Dialogs of which only requests were heard that are written to the spool at once. What is more is a flood: those wait
+/// in memory for an answer, and the oldest give way to new ones.
+pub const SETUPS: usize = 1_000;
+
+/// Bytes of requests that wait in memory for an answer, in all.
+pub const SETUP_BYTES: usize = 128 << 20;
+
+/// Of those the ones that are written down and finished in one second, unanswered to the end.
+pub const SETUPS_FINISHED: usize = 1_000;
+
+/// Dialogs that claim one address; a load generator's port is claimed by a few at a time.
+pub const OWNERS_PER_PLACE: usize = 64;
+
+/// Halves of Built-in Bridge calls that wait for the other: 2 s of 10,000 a second.
+pub const HALVES_WAITING: usize = 20_000;
+
 /// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
 pub const TOMBSTONES: usize = 100_000;
 
@@ -68,6 +84,9 @@ pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 
 /// Bytes of unclaimed media held in all.
 pub const PREBUFFER_BYTES: usize = 64 << 20;
+
+/// How often room is looked for when that much is held.
+pub const PREBUFFER_TRIES: Duration = Duration::from_millis(100);
 
 /// Unclaimed flows held at once.
 pub const PREBUFFER_FLOWS: usize = 20_000;
@@ -134,6 +153,9 @@ pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Changes of primaries that wait for the command.
 pub const COMMANDS_QUEUED: usize = 256;
+
+/// A difference of the host's clock from a steady one, between two looks, that is a setting of it, seconds.
+pub const CLOCK_STEP_S: f64 = 0.5;
 
 /// How often the tap passes time and hands over what it has gathered.
 pub const TICK: Duration = Duration::from_millis(40);

@@ -316,6 +316,14 @@ impl Pipeline {
         self.note_all(&note);
     }
 
+    /// The host's clock was set: what was `from` is called `to` from now on.
+    pub fn clock_step(&mut self, from: CaptureTime, to: CaptureTime) {
+        self.listener.step(from, to, &mut self.router);
+        let by = to.secs_since(from);
+        tracing::warn!("the host's clock was set by {by:+.3} s; calls in progress keep theirs");
+        self.event("clock-step", "", &format!("by {by:+.3} s, from {from}"));
+    }
+
     fn note_all(&mut self, note: &Note) {
         let legs: Vec<LegId> = self.listener.legs_up().collect();
         for leg in legs {

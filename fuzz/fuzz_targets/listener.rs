@@ -56,6 +56,10 @@ fuzz_target!(|input: &[u8]| {
         Listener::new(Patience { media: seconds(60), hold: seconds(3_600), setup: seconds(180) });
     let mut out = Count::default();
     for (link, at, bytes) in frames(input) {
+        // Now and then somebody sets the clock.
+        if at.0 % 64 == 9 {
+            listener.step(at, CaptureTime(at.0.wrapping_mul(31) >> 20), &mut out);
+        }
         if let Some(link) = LinkType::from_number(link) {
             listener.frame(at, link, bytes, &mut out);
         }

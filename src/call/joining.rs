@@ -126,6 +126,7 @@ impl Roster {
     }
 
     fn join(&mut self, m: LegId, dialog: LegId, out: &mut impl Output) {
+        self.answered(dialog, out);
         if self.join_call(m, dialog)
             && let Some(d) = self.legs.get(&dialog).and_then(|l| l.dialog.as_ref())
         {

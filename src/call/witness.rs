@@ -16,20 +16,12 @@
 //! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
 
-use crate::limits::{PRIMARIES, REQUESTS_WATCHED};
+use super::signs::{Asked, MAX_LOSSES, Primary, Signs};
+use crate::limits::PRIMARIES;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// Signs further apart than this do not add up.
-const MEMORY: Duration = Duration::from_secs(30);
-
-/// Copies of one packet, as two mirrored ports deliver them, come closer together than any retransmission.
-const COPY: Duration = Duration::from_millis(100);
 
 /// A primary was lost for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,64 +65,6 @@ pub struct PrimaryReport {
     /// Calls that it records and that are up now.
     pub calls_up: usize,
 }
-
-/// A request waiting for its answer.
-struct Request {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-/// Counts how often a request was sent; a copy of a packet is not another one.
-fn note_request<K: Hash + Eq>(requests: &mut HashMap<K, Request>, at: CaptureTime, key: K) {
-    if requests.len() >= REQUESTS_WATCHED && !requests.contains_key(&key) {
-        return;
-    }
-    let r = requests.entry(key).or_insert(Request { first: at, last: at, times: 0 });
-    if r.times == 0 || at.since(r.last) > COPY {
-        r.times += 1;
-        r.last = at;
-    }
-}
-
-/// Several signs of one kind.
-#[derive(Clone, Copy, Default)]
-struct Signs {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-impl Signs {
-    fn note(&mut self, at: CaptureTime) {
-        if self.times == 0 || at.since(self.last) > MEMORY {
-            *self = Self { first: at, last: at, times: 0 };
-        }
-        self.last = at;
-        self.times += 1;
-    }
-
-    fn lasts(&self) -> Duration {
-        self.last.since(self.first)
-    }
-}
-
-#[derive(Default)]
-struct Primary {
-    unreachable: Signs,
-    closed: Signs,
-    refused: Signs,
-    arp: Signs,
-    requests: HashMap<Vec<u8>, Request>,
-    /// TCP segments, by sender and sequence number.
-    segments: HashMap<(Endpoint, u32), Request>,
-    losses: Vec<Loss>,
-    heard_at: Option<CaptureTime>,
-    configured: bool,
-}
-
-/// Losses kept of one primary: the last ones.
-const MAX_LOSSES: usize = 64;
 
 /// Watches all primaries.
 #[derive(Default)]
@@ -190,16 +124,14 @@ impl Witness {
 
     /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
     pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
-        if let Some(p) = self.primaries.get_mut(&primary) {
-            note_request(&mut p.requests, at, key.to_vec());
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, Asked::Sip, key)) {
             self.judge(at, primary);
         }
     }
 
-    /// A segment with data went to a primary over TCP.
-    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, source: Endpoint, sequence: u32) {
-        if let Some(p) = self.primaries.get_mut(&primary) {
-            note_request(&mut p.segments, at, (source, sequence));
+    /// A segment with data went to a primary over TCP; `key` names its connection and sequence number.
+    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, Asked::Tcp, key)) {
             self.judge(at, primary);
         }
     }
@@ -208,7 +140,7 @@ impl Witness {
     /// else is forgotten.
     pub fn acknowledged(&mut self, primary: Endpoint) {
         if let Some(p) = self.primaries.get_mut(&primary) {
-            p.segments.clear();
+            p.acknowledged();
         }
     }
 
@@ -322,178 +254,5 @@ impl Witness {
     }
 }
 
-impl Primary {
-    /// It is there: nothing said before counts.
-    fn clear(&mut self) {
-        let losses = std::mem::take(&mut self.losses);
-        *self = Self { losses, heard_at: self.heard_at, configured: self.configured, ..Self::default() };
-    }
-
-    fn is_lost(&self) -> bool {
-        self.losses.last().is_some_and(|l| l.back.is_none())
-    }
-
-    fn verdict(&self) -> Verdict {
-        if self.is_lost() {
-            Verdict::Lost
-        } else if self.weight() > 0 {
-            Verdict::Suspect
-        } else {
-            Verdict::Well
-        }
-    }
-
-    /// The signs with their weights in halves, their beginnings and words.
-    fn signs(&self) -> Vec<(u32, CaptureTime, String)> {
-        let mut out = Vec::new();
-        let mut add = |halves: u32, s: &Signs, what: &str| {
-            if halves > 0 {
-                out.push((halves, s.first, format!("{what} ({} times)", s.times)));
-            }
-        };
-        let u = &self.unreachable;
-        let sustained = u.times >= 5 && u.lasts() >= Duration::from_millis(1500);
-        add(if sustained { 2 } else { u32::from(u.times >= 3) }, u, "ICMP unreachable for live media");
-        add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
-        add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
-        // Nobody misses a primary that has never been heard and is asked nothing.
-        let missed = self.heard_at.is_some() || !self.requests.is_empty();
-        let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
-        add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
-        let requests = self.requests.values().map(|r| (r, "SIP request unanswered"));
-        let segments = self.segments.values().map(|r| (r, "TCP segment not acknowledged"));
-        for (r, what) in requests.chain(segments) {
-            let halves = match r.times {
-                0..3 => 0,
-                3 => 1,
-                _ => 2,
-            };
-            if halves > 0 {
-                out.push((halves, r.first, format!("{what} ({} times)", r.times)));
-            }
-        }
-        out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
-        out
-    }
-
-    fn weight(&self) -> u32 {
-        self.signs().iter().map(|s| s.0).sum()
-    }
-
-    /// A loss, when the signs have become enough for one.
-    fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
-        self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
-        self.segments.retain(|_, r| at.since(r.last) <= MEMORY);
-        if self.is_lost() {
-            return None;
-        }
-        let signs: Vec<_> = self.signs().into_iter().filter(|s| at.since(s.1) <= 2 * MEMORY).collect();
-        if signs.iter().map(|s| s.0).sum::<u32>() < 2 {
-            return None;
-        }
-        let from = signs.iter().map(|s| s.1).min()?;
-        let loss = Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() };
-        if self.losses.len() >= MAX_LOSSES {
-            self.losses.remove(0);
-        }
-        self.losses.push(loss.clone());
-        Some(loss)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn t(ms: i64) -> CaptureTime {
-        CaptureTime(ms * 1_000_000)
-    }
-
-    fn primary() -> (Witness, Endpoint) {
-        let e = Endpoint::new("10.0.0.9".parse().unwrap(), 5060);
-        let mut w = Witness::default();
-        w.heard(t(0), e);
-        (w, e)
-    }
-
-    #[test]
-    fn a_killed_process_is_lost_from_its_first_icmp() {
-        let (mut w, e) = primary();
-        for ms in [3000, 3001, 3020, 3021, 3040, 3041, 4000] {
-            w.unreachable(t(ms), e);
-            assert_eq!(w.verdict(e), Some(if ms < 3020 { Verdict::Well } else { Verdict::Suspect }));
-        }
-        w.unreachable(t(5000), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Lost));
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(3000));
-        assert_eq!(w.caught(e, t(4000), t(9000)), None);
-        w.heard(t(8000), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Well));
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().back, Some(t(8000)));
-    }
-
-    #[test]
-    fn a_hang_up_is_no_loss() {
-        let (mut w, e) = primary();
-        for ms in [3000, 3020, 3040] {
-            w.unreachable(t(ms), e); // late packets to a closed port
-        }
-        w.heard(t(3050), e);
-        w.closed(t(3060), e);
-        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-        assert_eq!(w.caught(e, t(0), t(9000)), None);
-    }
-
-    #[test]
-    fn a_closed_connection_and_icmp_together_are() {
-        let (mut w, e) = primary();
-        w.closed(t(2990), e);
-        for ms in [3000, 3001, 3020] {
-            w.unreachable(t(ms), e);
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2990));
-    }
-
-    #[test]
-    fn unanswered_requests_and_copies_of_them() {
-        let (mut w, e) = primary();
-        for ms in [0, 500, 1500] {
-            w.asked(t(ms), e, b"bye-1");
-            w.asked(t(ms) + Duration::from_micros(5), e, b"bye-1"); // the same packet on the second mirror
-        }
-        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-        for ms in [5, 505, 1505] {
-            w.asked(t(ms), e, b"bye-2");
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(0));
-    }
-
-    #[test]
-    fn a_segment_that_nothing_acknowledges() {
-        let (mut w, e) = primary();
-        let pbx = Endpoint::new("10.0.0.3".parse().unwrap(), 40_000);
-        for ms in [0, 200, 600] {
-            w.sent(t(ms), e, pbx, 7);
-        }
-        w.acknowledged(e); // keep-alives of one byte are sent again and again, and answered
-        for ms in [1000, 1200, 1600] {
-            w.sent(t(ms), e, pbx, 7);
-        }
-        assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-        w.sent(t(2400), e, pbx, 7);
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(1000));
-    }
-
-    #[test]
-    fn arp() {
-        let (mut w, e) = primary();
-        for ms in [0, 1000] {
-            w.sought(t(ms), e.ip());
-        }
-        w.found(e.ip());
-        for ms in [2000, 3000, 4000] {
-            w.sought(t(ms), e.ip());
-        }
-        assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2000));
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
 use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
-use crate::limits::{CALLS_AT_FULL_PACE, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
+use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
 use crate::pipeline::{
     self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Primary, Status, wall_clock,
 };
@@ -80,8 +80,24 @@ fn steady() -> Instant {
     Instant::now()
 }
 
+/// The host's clock beside a steady one: was it set?
+struct Clock {
+    wall: CaptureTime,
+    steady: Instant,
+}
+
+impl Clock {
+    /// What the clock would show had it not been set since this was last asked; `None` when it was not.
+    fn set(&mut self, wall: CaptureTime, steady: Instant) -> Option<CaptureTime> {
+        let expected = self.wall + (steady - self.steady);
+        (self.wall, self.steady) = (wall, steady);
+        (wall.secs_since(expected).abs() > CLOCK_STEP_S).then_some(expected)
+    }
+}
+
 /// The thread that reads.
 struct Tap {
+    clock: Clock,
     ears: Ears,
     pipeline: Pipeline,
     flush: Duration,
@@ -114,6 +130,7 @@ impl Tap {
             tracing::error!("{left}");
         }
         let mut tap = Self {
+            clock: Clock { wall: at, steady: now },
             ears,
             pipeline,
             flush: Duration::from_millis(config.flush_ms),
@@ -137,6 +154,9 @@ impl Tap {
     /// Reads for a while, and does what is due. False when nothing more can be recorded.
     fn turn(&mut self) -> bool {
         let now = wall_clock();
+        if let Some(expected) = self.clock.set(now, steady()) {
+            self.pipeline.clock_step(expected, now);
+        }
         let mut last = now;
         let pipeline = &mut self.pipeline;
         let n = self.ears.give(now, FRAMES_A_TURN, |at, link, bytes| {

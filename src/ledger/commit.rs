@@ -28,16 +28,11 @@ impl Lock {
         std::fs::create_dir_all(data_dir).map_err(folder)?;
         let file =
             OpenOptions::new().create(true).append(true).open(data_dir.join(LOCK_NAME)).map_err(folder)?;
-        for _ in 0..LOOKERS {
+        for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { data: data_dir.to_owned(), _file: Arc::new(file) }),
                 Err(TryLockError::Error(source)) => return Err(folder(source)),
-                // Is it a recorder that has it, or somebody who looks whether there is one?
-                Err(TryLockError::WouldBlock) if file.try_lock_shared().is_err() => break,
-                Err(TryLockError::WouldBlock) => {
-                    file.unlock().map_err(folder)?;
-                    wait();
-                }
+                Err(TryLockError::WouldBlock) => pause(LOCK_PAUSE),
             }
         }
         Err(LedgerError::InUse { dir: data_dir.to_owned() })
@@ -52,13 +47,14 @@ impl Lock {
     }
 }
 
-/// Times that a recorder tries to get the lock while somebody only looks at it. That takes microseconds, but who does it
-/// may be held up by the system in the middle of it.
-const LOOKERS: u32 = 1_000;
+/// How often a recorder tries to get the lock, and how long it waits in between: a second for a process that was killed
+/// and is still being cleaned away, and for somebody who only looks whether a recorder runs.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 #[expect(clippy::disallowed_methods, reason = "another process is waited for")]
-fn wait() {
-    std::thread::sleep(Duration::from_millis(1));
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// The ledger of a data folder, open for writing.

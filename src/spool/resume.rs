@@ -3,7 +3,7 @@
 //! A leg's state is a function of its spool. Its signalling is read from the beginning; of its media, which may be
 //! hours, only the end: who speaks, since when there is silence, and where the last whole packet ends.
 
-use super::format::{FILE_HEADER, MEDIA, SIGNALLING};
+use super::format::{FILE_HEADER, MEDIA, NOTES, SIGNALLING};
 use super::read;
 use crate::call::note::Note;
 use crate::call::resume::Resumed;
@@ -48,14 +48,34 @@ pub fn look(root: &Path) -> io::Result<Left> {
         let folder = entry?.path();
         match leg(&folder) {
             Ok(Some(found)) => legs.push(found),
-            // Killed before anything was written, or after all was sealed.
-            Ok(None) => drop(fs::remove_dir(&folder)),
+            Ok(None) => left.unreadable.extend(remove_empty(&folder)),
             Err(e) => left.unreadable.push(e),
         }
     }
     legs.sort_by(|a, b| (a.0, &a.1.folder).cmp(&(b.0, &b.1.folder)));
     left.legs = legs.into_iter().map(|l| l.1).collect();
     Ok(left)
+}
+
+/// Killed before anything was written (a full disk makes files of no length), or after all was sealed: such a folder is
+/// of no use. Says so when something else is in it.
+fn remove_empty(folder: &Path) -> Option<String> {
+    for name in [SIGNALLING, MEDIA] {
+        let file = folder.join(name);
+        match fs::metadata(&file).map(|m| m.len()) {
+            Ok(n) if n > FILE_HEADER.len() as u64 => {
+                return Some(format!(
+                    "{}: none of its {n} bytes is a packet; it stays there",
+                    file.display()
+                ));
+            }
+            // What cannot be removed now is found at the next start.
+            _ => drop(fs::remove_file(file)),
+        }
+    }
+    drop(fs::remove_file(folder.join(NOTES)));
+    drop(fs::remove_dir(folder));
+    None
 }
 
 fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
@@ -216,6 +236,26 @@ mod tests {
         assert_eq!(t.whole, *ends.last().unwrap() as u64);
         assert_eq!(t.last_at, Some(CaptureTime::from_parts(1_700_001_999, 5)));
         assert_eq!(t.flows.iter().map(|f| f.source.port()).collect::<Vec<_>>(), [2000]);
+    }
+
+    #[test]
+    fn folders_without_a_packet_do_not_stay() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("none", None), ("empty", Some(&[][..])), ("header", Some(&FILE_HEADER[..]))] {
+            let folder = root.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            if let Some(bytes) = bytes {
+                fs::write(folder.join(SIGNALLING), bytes).unwrap();
+                fs::write(folder.join(NOTES), "{}\n").unwrap();
+            }
+        }
+        let odd = root.path().join("odd");
+        fs::create_dir(&odd).unwrap();
+        fs::write(odd.join(SIGNALLING), [0; 4000]).unwrap();
+        let left = look(root.path()).unwrap();
+        assert!(left.legs.is_empty());
+        assert!(left.unreadable.len() == 1 && left.unreadable[0].contains("odd"), "{:?}", left.unreadable);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -144,13 +144,21 @@ impl SpoolWriter {
     /// The first error; what was not written is kept, and tried again at the next flush.
     pub fn flush(&mut self) -> io::Result<()> {
         self.refused = false;
-        while let Some(leg) = self.unwritten.pop() {
-            if let Some(l) = self.legs.get_mut(&leg) {
-                l.listed = false;
-                self.write(leg)?;
+        let mut done = Ok(());
+        let mut legs = std::mem::take(&mut self.unwritten);
+        while let Some(leg) = legs.pop() {
+            let Some(l) = self.legs.get_mut(&leg) else { continue };
+            l.listed = false;
+            let Err(e) = self.write(leg) else { continue };
+            let of_the_disk = is_of_the_disk(&e);
+            done = done.and(Err(e));
+            if of_the_disk {
+                break;
             }
+            // One leg's file cannot be written (a bad block, another's rights): the others are not kept from it.
         }
-        Ok(())
+        self.unwritten.append(&mut legs);
+        done
     }
 
     /// Writes out what a leg has left and forgets it; its folder is whole then.
@@ -186,6 +194,12 @@ impl SpoolWriter {
     fn buffer(&mut self) -> Vec<u8> {
         self.spare.pop().unwrap_or_default()
     }
+}
+
+/// Would it be the same with every other file? They need not be tried then.
+fn is_of_the_disk(e: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }
 
 impl LetGo {

@@ -1,0 +1,95 @@
+//! What is a loss, and what is none.
+
+use super::*;
+use std::time::Duration;
+
+fn t(ms: i64) -> CaptureTime {
+    CaptureTime(ms * 1_000_000)
+}
+
+fn primary() -> (Witness, Endpoint) {
+    let e = Endpoint::new("10.0.0.9".parse().unwrap(), 5060);
+    let mut w = Witness::default();
+    w.heard(t(0), e);
+    (w, e)
+}
+
+#[test]
+fn a_killed_process_is_lost_from_its_first_icmp() {
+    let (mut w, e) = primary();
+    for ms in [3000, 3001, 3020, 3021, 3040, 3041, 4000] {
+        w.unreachable(t(ms), e);
+        assert_eq!(w.verdict(e), Some(if ms < 3020 { Verdict::Well } else { Verdict::Suspect }));
+    }
+    w.unreachable(t(5000), e);
+    assert_eq!(w.verdict(e), Some(Verdict::Lost));
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(3000));
+    assert_eq!(w.caught(e, t(4000), t(9000)), None);
+    w.heard(t(8000), e);
+    assert_eq!(w.verdict(e), Some(Verdict::Well));
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().back, Some(t(8000)));
+}
+
+#[test]
+fn a_hang_up_is_no_loss() {
+    let (mut w, e) = primary();
+    for ms in [3000, 3020, 3040] {
+        w.unreachable(t(ms), e); // late packets to a closed port
+    }
+    w.heard(t(3050), e);
+    w.closed(t(3060), e);
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    assert_eq!(w.caught(e, t(0), t(9000)), None);
+}
+
+#[test]
+fn a_closed_connection_and_icmp_together_are() {
+    let (mut w, e) = primary();
+    w.closed(t(2990), e);
+    for ms in [3000, 3001, 3020] {
+        w.unreachable(t(ms), e);
+    }
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2990));
+}
+
+#[test]
+fn unanswered_requests_and_copies_of_them() {
+    let (mut w, e) = primary();
+    for ms in [0, 500, 1500] {
+        w.asked(t(ms), e, b"bye-1");
+        w.asked(t(ms) + Duration::from_micros(5), e, b"bye-1"); // the same packet on the second mirror
+    }
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    for ms in [5, 505, 1505] {
+        w.asked(t(ms), e, b"bye-2");
+    }
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(0));
+}
+
+#[test]
+fn a_segment_that_nothing_acknowledges() {
+    let (mut w, e) = primary();
+    for ms in [0, 200, 600] {
+        w.sent(t(ms), e, b"7");
+    }
+    w.acknowledged(e); // keep-alives of one byte are sent again and again, and answered
+    for ms in [1000, 1200, 1600] {
+        w.sent(t(ms), e, b"7");
+    }
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    w.sent(t(2400), e, b"7");
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(1000));
+}
+
+#[test]
+fn arp() {
+    let (mut w, e) = primary();
+    for ms in [0, 1000] {
+        w.sought(t(ms), e.ip());
+    }
+    w.found(e.ip());
+    for ms in [2000, 3000, 4000] {
+        w.sought(t(ms), e.ip());
+    }
+    assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2000));
+}

@@ -41,6 +41,22 @@ pub const TCP_ACKED_AGE: Duration = Duration::from_millis(200);
 /// Dialogs followed at once.
 pub const DIALOGS: usize = 100_000;
 
+/// Dialogs of which only requests were heard that are written to the spool at once. What is more is a flood: those wait
+/// in memory for an answer, and the oldest give way to new ones.
+pub const SETUPS: usize = 1_000;
+
+/// Bytes of requests that wait in memory for an answer, in all.
+pub const SETUP_BYTES: usize = 128 << 20;
+
+/// Of those the ones that are written down and finished in one second, unanswered to the end.
+pub const SETUPS_FINISHED: usize = 1_000;
+
+/// Dialogs that claim one address; a load generator's port is claimed by a few at a time.
+pub const OWNERS_PER_PLACE: usize = 64;
+
+/// Halves of Built-in Bridge calls that wait for the other: 2 s of 10,000 a second.
+pub const HALVES_WAITING: usize = 20_000;
+
 /// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
 pub const TOMBSTONES: usize = 100_000;
 
@@ -66,8 +82,15 @@ pub const CALLS_WEIGHED: usize = 1_024;
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 
+/// How long sustained RTP is held before it is recorded as a call of media alone, which signalling may still join. What is
+/// held is lost when the recorder is killed; signalling comes a moment before or after its media.
+pub const SUSTAINED_AGE: Duration = Duration::from_secs(2);
+
 /// Bytes of unclaimed media held in all.
 pub const PREBUFFER_BYTES: usize = 64 << 20;
+
+/// How often room is looked for when that much is held.
+pub const PREBUFFER_TRIES: Duration = Duration::from_millis(100);
 
 /// Unclaimed flows held at once.
 pub const PREBUFFER_FLOWS: usize = 20_000;
@@ -178,8 +201,8 @@ pub const NODE_EVENTS_KEPT: i64 = 100_000;
 pub const NODE_EVENTS_WAITING: usize = 4_096;
 
 /// Media in the spool that `calls` reads to tell of the streams of calls in progress, bytes; it lists them without when
-/// there is more. 200 calls of a minute and a half: see docs/spool.md for what that takes.
-pub const PROGRESS_MEDIA_BYTES: u64 = 512 << 20;
+/// there is more. 0.3 s of reading (docs/spool.md).
+pub const PROGRESS_MEDIA_BYTES: u64 = 256 << 20;
 
 /// How often a trouble that lasts is logged again.
 pub const REMIND: Duration = Duration::from_secs(60);

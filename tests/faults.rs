@@ -23,7 +23,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::{at_rest, file, names, placeless, testdata, verified};
-use tempfile::tempdir;
+use tempfile::TempDir;
+
+/// In memory where that can be: the power only goes in play, and a thousand runs would wait for the disk.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 type Frame = (CaptureTime, LinkType, Vec<u8>);
 
@@ -262,12 +267,12 @@ const CAPTURES: [&[&str]; 3] = [&["basic_pcmu.pcap"], &["cancel.pcap"], &["frag_
 fn with_each_fault(fault: fn(usize) -> Fault, then: impl Fn(&Watch, &[Frame], &[Value], &str)) {
     for captures in CAPTURES {
         let frames = frames(captures);
-        let whole = tempdir().unwrap();
+        let whole = folder();
         record(whole.path(), &frames, &Disk::default()).unwrap();
         let want = ledger(whole.path());
         let mut steps = 0;
         for n in 0.. {
-            let folder = tempdir().unwrap();
+            let folder = crate::folder();
             let watch = Watch::new(folder.path(), fault(n));
             let done = record(folder.path(), &frames, &watch.disk());
             steps = watch.well();
@@ -337,11 +342,11 @@ fn the_last_step_before_the_power_goes() {
 #[test]
 fn a_recording_that_takes_the_place_of_a_lesser_one() {
     let frames = frames(&["basic_pcmu.pcap"]);
-    let whole = tempdir().unwrap();
+    let whole = folder();
     record(whole.path(), &frames, &Disk::default()).unwrap();
     let want = ledger(whole.path());
     for n in 0.. {
-        let folder = tempdir().unwrap();
+        let folder = crate::folder();
         let data = folder.path();
         record(data, &frames[..frames.len() / 2], &Disk::default()).unwrap();
         let part = ledger(data);
@@ -367,7 +372,7 @@ fn a_recording_that_takes_the_place_of_a_lesser_one() {
 
 #[test]
 fn the_order_of_steps() {
-    let folder = tempdir().unwrap();
+    let folder = crate::folder();
     let watch = Watch::new(folder.path(), Fault::None);
     record(folder.path(), &frames(&["basic_pcmu.pcap"]), &watch.disk()).unwrap();
     watch.well();

@@ -8,7 +8,7 @@ use earwitness_fuzz::time::CaptureTime;
 use earwitness_fuzz::wire::{endpoint::Endpoint, frame::LinkType, ip};
 use earwitness_fuzz::{frames, spool::format::record_header};
 use libfuzzer_sys::fuzz_target;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Counts what comes out, and holds the listener to what it promises the workers.
@@ -56,6 +56,10 @@ fuzz_target!(|input: &[u8]| {
         Listener::new(Patience { media: seconds(60), hold: seconds(3_600), setup: seconds(180) });
     let mut out = Count::default();
     for (link, at, bytes) in frames(input) {
+        // Now and then somebody sets the clock.
+        if at.0 % 64 == 9 {
+            listener.step(at, CaptureTime(at.0.wrapping_mul(31) >> 20), &mut out);
+        }
         if let Some(link) = LinkType::from_number(link) {
             listener.frame(at, link, bytes, &mut out);
         }

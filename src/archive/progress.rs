@@ -22,18 +22,18 @@ pub struct InProgress {
 /// The calls in progress in the spool of a data folder, in order of start; and how many more there are of media alone that
 /// were not looked at.
 ///
-/// Media is read as long as there is no more of it than `media_bytes`. When there is, calls that signalling tells of are
-/// listed without their streams, and calls of media alone as far as the bytes reach.
+/// With `streams`, all media is read, as long as there is no more of it than `media_bytes`. Else calls that signalling tells
+/// of come without their streams, and calls of media alone, which nothing else tells of, as far as the bytes reach.
 ///
 /// # Errors
 /// When the spool cannot be listed.
-pub fn look(data: &Path, media_bytes: u64) -> io::Result<(Vec<InProgress>, u64)> {
+pub fn look(data: &Path, streams: bool, media_bytes: u64) -> io::Result<(Vec<InProgress>, u64)> {
     let calls = match leftover::outlines(&data.join("spool")) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         outlines => outlines?.0,
     };
     let bytes: Vec<u64> = calls.iter().map(|legs| legs.iter().map(media_of).sum()).collect();
-    let all = bytes.iter().sum::<u64>() <= media_bytes;
+    let all = streams && bytes.iter().sum::<u64>() <= media_bytes;
     let (mut found, mut left, mut unread) = (Vec::new(), media_bytes, 0);
     for (legs, bytes) in calls.into_iter().zip(bytes) {
         let folders: Vec<PathBuf> = legs.iter().map(|l| l.folder.clone()).collect();

@@ -109,13 +109,17 @@ type Lost = (CaptureTime, CaptureTime, u64);
 
 /// What the notes tell of our own doings: restarts, losses on the way to the disk, steps of the host's clock.
 fn own_troubles(legs: &[LegStory]) -> Vec<Event> {
-    let mut restarts = BTreeSet::new();
+    // By when it ran again, which all legs have alike; it was running as long as any of them got packets.
+    let mut restarts: BTreeMap<CaptureTime, CaptureTime> = BTreeMap::new();
     let mut steps = BTreeSet::new();
     let mut shared: BTreeMap<&str, BTreeSet<Lost>> = BTreeMap::new();
     let mut own: BTreeMap<&str, Vec<Lost>> = BTreeMap::new();
     for note in legs.iter().flat_map(|l| &l.notes).map(|n| &n.note) {
         match note {
-            Note::Restart { from, to } => drop(restarts.insert((*from, *to))),
+            Note::Restart { from, to } => {
+                let last = restarts.entry(*to).or_insert(*from);
+                *last = (*last).max(*from);
+            }
             Note::ClockStep { from, to } => drop(steps.insert((*from, *to))),
             Note::Lost { from, to, packets, place } => {
                 let lost = (*from, *to, *packets);
@@ -132,6 +136,8 @@ fn own_troubles(legs: &[LegStory]) -> Vec<Event> {
     }
     let mut out = Vec::new();
     let event = |at, what: &str, detail| Event { at, what: what.to_owned(), detail };
+    let restarts: Vec<(CaptureTime, CaptureTime)> =
+        restarts.into_iter().map(|(to, from)| (from, to)).collect();
     match (restarts.first(), restarts.last()) {
         (Some(first), Some(last)) if restarts.len() > MANY => {
             let detail = format!(

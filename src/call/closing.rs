@@ -4,7 +4,7 @@ use super::listener::{Counters, Output, Over};
 use super::prebuffer::Ripe;
 use super::record::Carried;
 use super::roster::{Leg, Roster};
-use crate::limits::{SIGNALLING_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::limits::{SETUPS_FINISHED, SIGNALLING_LINGER, TOMBSTONE_AGE, TOMBSTONES};
 use crate::time::CaptureTime;
 
 impl Roster {
@@ -15,9 +15,16 @@ impl Roster {
         self.look_after(out);
         self.farewells.retain(|f| now.since(f.2) < SIGNALLING_LINGER * 2);
         self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
+        self.sweep_setups(counters, out);
         let over: Vec<(u64, Over)> =
             self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
+        let mut setups = 0;
         for (call, over) in over {
+            // The end of a flood must not be a flood for the disk.
+            setups += usize::from(self.is_setup(call));
+            if setups > SETUPS_FINISHED && self.is_setup(call) {
+                continue;
+            }
             self.adopt(call, out);
             self.finish(now, call, over, out);
         }
@@ -26,6 +33,7 @@ impl Roster {
     /// Media that is held for signalling to name it is given out as calls of its own: who goes on may join them.
     pub fn park(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
         self.promote(now, Ripe::All, counters, out);
+        self.spool_setups(out);
     }
 
     /// The capture has ended: everything is given out.
@@ -78,6 +86,7 @@ impl Roster {
         };
         let carried: Vec<Carried> = legs.iter().filter_map(|id| self.carry(*id, out)).collect();
         for id in &legs {
+            self.answered(*id, out);
             self.switchboard.remove(*id, now);
             let Some(leg) = self.legs.remove(id) else { continue };
             if let Some(p) = leg.primary {

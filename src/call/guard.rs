@@ -73,7 +73,8 @@ impl Roster {
         if self.witness.is_primary(source) {
             self.witness.acknowledged(source);
         } else if !tcp.payload.is_empty() && self.witness.is_primary(destination) {
-            self.witness.sent(at, destination, source, tcp.sequence);
+            let key = [&source.port().to_be_bytes()[..], &tcp.sequence.to_be_bytes()].concat();
+            self.witness.sent(at, destination, &key);
             self.tell(out);
         }
     }
@@ -194,6 +195,7 @@ impl Roster {
             return leg.carried.clone();
         }
         let carried = self.caught(leg)?;
+        self.answered(id, out);
         out.note(id, &Note::Carried(carried.clone()));
         self.legs.get_mut(&id)?.carried = Some(carried.clone());
         Some(carried)

@@ -88,6 +88,8 @@ pub struct Counters {
     pub after_end: u64,
     /// Calls that were refused because there were too many.
     pub calls_refused: u64,
+    /// Dialogs that nobody had answered, let go because there were too many.
+    pub setups_let_go: u64,
     /// Media that no call claimed and that was no sustained RTP.
     pub unclaimed: u64,
     /// Packets of flows beyond the limit, looked up one by one.
@@ -162,6 +164,7 @@ impl Listener {
             remark(c.after_end, "packets of media came after the end of their call"),
             remark(c.unclaimed, "packets of media belong to no call"),
             remark(c.calls_refused, "calls were refused: too many at once"),
+            remark(c.setups_let_go, "calls that nobody had answered were let go: too many at once"),
             remark(c.flows_over, "packets are of flows beyond the limit"),
         ]
         .into_iter()

@@ -17,6 +17,8 @@ pub mod record;
 pub mod resume;
 pub mod roster;
 pub mod session;
+mod setup;
+mod signs;
 pub mod sip_stream;
 pub mod switchboard;
 pub mod witness;

@@ -1,5 +1,6 @@
 //! Which dialogs are one call: the near-end and far-end dialogs of a Cisco Built-in Bridge.
 
+use crate::limits::HALVES_WAITING;
 use crate::time::CaptureTime;
 use crate::wire::bib::{Bib, Leg};
 use hashbrown::HashMap;
@@ -32,6 +33,9 @@ impl Pairing {
         let fits = |h: &Half| h.leg != bib.leg && at.since(h.at) <= TOGETHER;
         if self.waiting.get(&key).is_some_and(fits) {
             return self.waiting.remove(&key).map(|h| h.call);
+        }
+        if self.waiting.len() >= HALVES_WAITING {
+            return None;
         }
         self.waiting.insert(key, Half { leg: bib.leg, at, call });
         None

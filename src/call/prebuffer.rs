@@ -2,11 +2,12 @@
 //! turns out to be sustained RTP.
 
 use super::switchboard::FlowKey;
-use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS, PREBUFFER_SILENCE};
+use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS, PREBUFFER_SILENCE, SUSTAINED_AGE};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::rtp;
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
 
 /// A held packet: when it came, and its IP packet.
 pub type Held = (CaptureTime, Vec<u8>);
@@ -14,12 +15,16 @@ pub type Held = (CaptureTime, Vec<u8>);
 /// Packets that must follow one another by sequence number before a flow is believed to be RTP.
 const BELIEVED: u32 = 10;
 
+/// The same, for a flow to be recorded before its time: nothing but a call goes on like that.
+const SUSTAINED: u32 = 50;
+
 /// Which flows have waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ripe {
-    /// Those that have waited [`PREBUFFER_AGE`].
+    /// Those that have waited [`PREBUFFER_AGE`], or are sustained RTP and have waited [`SUSTAINED_AGE`].
     Old,
-    /// Those that are sustained RTP, however short they have waited: room is needed.
+    /// Room is needed: those that are sustained RTP, however short they have waited, and those that no signalling can
+    /// claim any more.
     Believed,
     /// All: the capture has ended.
     All,
@@ -39,7 +44,7 @@ struct Waiting {
 #[derive(Default)]
 pub struct Prebuffer {
     flows: HashMap<FlowKey, Waiting>,
-    by_address: HashMap<Endpoint, Vec<FlowKey>>,
+    by_address: BTreeSet<(Endpoint, FlowKey)>,
     bytes: usize,
     /// Packets that were let go without ever being claimed.
     pub dropped: u64,
@@ -58,7 +63,7 @@ impl Prebuffer {
                 return;
             }
             for a in [flow.source, flow.destination] {
-                self.by_address.entry(a).or_default().push(flow);
+                self.by_address.insert((a, flow));
             }
         }
         let w = self.flows.entry(flow).or_insert_with(|| Waiting {
@@ -91,8 +96,9 @@ impl Prebuffer {
     pub fn claim(&mut self, at: CaptureTime, address: Endpoint) -> Vec<(FlowKey, Held)> {
         let mut out: Vec<(FlowKey, Held)> = Vec::new();
         let live = |f: &FlowKey| self.flows.get(f).is_some_and(|w| at.since(w.last_at) <= PREBUFFER_SILENCE);
-        let flows: Vec<FlowKey> =
-            self.by_address.get(&address).into_iter().flatten().filter(|f| live(f)).copied().collect();
+        let least = FlowKey { source: Endpoint::default(), destination: Endpoint::default(), ssrc: 0 };
+        let there = self.by_address.range((address, least)..).take_while(|(a, _)| *a == address);
+        let flows: Vec<FlowKey> = there.map(|(_, f)| *f).filter(live).collect();
         for flow in flows {
             out.extend(self.take(&flow).into_iter().map(|p| (flow, p)));
         }
@@ -119,8 +125,11 @@ impl Prebuffer {
             .flows
             .iter()
             .filter(|(_, w)| match which {
-                Ripe::Old => at.since(w.first_at) > PREBUFFER_AGE,
-                Ripe::Believed => w.in_sequence >= BELIEVED,
+                Ripe::Old => {
+                    let age = at.since(w.first_at);
+                    age > PREBUFFER_AGE || w.in_sequence >= SUSTAINED && age > SUSTAINED_AGE
+                }
+                Ripe::Believed => w.in_sequence >= BELIEVED || at.since(w.last_at) > PREBUFFER_SILENCE,
                 Ripe::All => true,
             })
             .map(|(k, w)| (w.first_at, *k))
@@ -145,12 +154,7 @@ impl Prebuffer {
         };
         self.bytes -= w.bytes;
         for a in [flow.source, flow.destination] {
-            if let Some(fs) = self.by_address.get_mut(&a) {
-                fs.retain(|f| f != flow);
-                if fs.is_empty() {
-                    self.by_address.remove(&a);
-                }
-            }
+            self.by_address.remove(&(a, *flow));
         }
         w.packets
     }

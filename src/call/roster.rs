@@ -7,9 +7,10 @@ use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
 use super::resume::Resumed;
+use super::setup::{Setup, Setups};
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
-use crate::limits::{DIALOGS, PREBUFFER_SILENCE};
+use crate::limits::{DIALOGS, PREBUFFER_SILENCE, PREBUFFER_TRIES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -25,6 +26,8 @@ pub(super) struct Leg {
     /// `None` in a call that is media alone.
     pub(super) dialog: Option<Box<Dialog>>,
     pub(super) media_at: Option<CaptureTime>,
+    /// Its name and packets while it waits in memory for an answer.
+    pub(super) setup: Option<Box<Setup>>,
     /// Its first packet.
     pub(super) first_at: CaptureTime,
     pub(super) last_at: CaptureTime,
@@ -59,6 +62,9 @@ pub struct Roster {
     pub(super) now: CaptureTime,
     pub(super) next_leg: u64,
     pub(super) next_call: u64,
+    pub(super) setups: Setups,
+    /// When room was last looked for in the pre-buffer.
+    made_room_at: CaptureTime,
     /// The legs of each primary.
     pub(super) recorded: BTreeSet<(Endpoint, LegId)>,
     /// When calls of a primary were last looked through for a sign that is cheap to fake.
@@ -85,6 +91,8 @@ impl Roster {
             now: CaptureTime::default(),
             next_leg: 0,
             next_call: 0,
+            setups: Setups::default(),
+            made_room_at: CaptureTime(i64::MIN),
             recorded: BTreeSet::new(),
             looked: HashMap::new(),
         }
@@ -146,11 +154,11 @@ impl Roster {
         counters: &mut Counters,
         out: &mut impl Output,
     ) {
+        self.write_down(id, heard, packet, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
         let named = dialog.hear(heard);
         leg.last_at = self.now;
-        out.packet(id, Track::Signalling, heard.at, packet);
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
         self.watch_dialog(heard, id);
@@ -182,7 +190,10 @@ impl Roster {
             Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
             Route::Ended => counters.after_end += 1,
             Route::Unclaimed => {
-                if !self.prebuffer.has_room(ip_packet.len()) {
+                let may =
+                    self.now < self.made_room_at || self.now.since(self.made_room_at) >= PREBUFFER_TRIES;
+                if !self.prebuffer.has_room(ip_packet.len()) && may {
+                    self.made_room_at = self.now;
                     self.promote(at, Ripe::Believed, counters, out);
                     // What was promoted now has a leg of its own.
                     if let Route::Leg(leg) = self.switchboard.route(at, flow) {
@@ -202,6 +213,7 @@ impl Roster {
         counters: &mut Counters,
         out: &mut impl Output,
     ) {
+        self.answered(id, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.media_at = Some(self.now);
         if let Some(d) = leg.joined.and_then(|d| self.legs.get_mut(&d)) {
@@ -230,6 +242,7 @@ impl Roster {
         if self.ended_ids.contains_key(call_id) && !heard.message.is_request("INVITE") {
             return None;
         }
+        self.keep_room(counters);
         if self.by_call_id.len() >= DIALOGS {
             counters.calls_refused += 1;
             return None;
@@ -251,7 +264,7 @@ impl Roster {
             last_at: heard.at,
             ..Leg::default()
         };
-        self.open(id, &name, leg, out);
+        self.begin(id, name, leg, heard.message.status().is_none(), out);
         Some(id)
     }
 
@@ -313,9 +326,9 @@ impl Roster {
         id
     }
 
-    /// Legs in progress.
+    /// Legs in progress that are in the spool.
     pub fn legs_up(&self) -> impl Iterator<Item = LegId> {
-        self.legs.keys().copied()
+        self.legs.iter().filter(|(_, l)| l.setup.is_none()).map(|(id, _)| *id)
     }
 }
 

@@ -5,11 +5,12 @@
 //! recorder, a load generator) takes over only what fits it better. One hash look-up a packet.
 
 use super::offer::Claim;
-use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE, TOMBSTONE_AGE, TOMBSTONES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+use std::collections::BTreeSet;
 
 /// Names a leg of a call while it is live; counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,13 +43,12 @@ struct Owner {
     leg: LegId,
     /// The port above an RTP port, where RTCP goes unless told otherwise (RFC 3550, 11).
     rtcp: bool,
+    /// Flows to this place that are tied to the leg.
+    flows: usize,
 }
 
-#[derive(Default)]
-struct Place {
-    owners: SmallVec<[Owner; 2]>,
-    flows: SmallVec<[FlowKey; 2]>,
-}
+/// Who claims a place.
+type Owners = SmallVec<[Owner; 2]>;
 
 /// What the switchboard knows of a leg.
 #[derive(Default)]
@@ -68,12 +68,14 @@ struct LegMedia {
 /// The map from media to legs.
 #[derive(Default)]
 pub struct Switchboard {
-    places: HashMap<Endpoint, Place>,
+    places: HashMap<Endpoint, Owners>,
     flows: HashMap<FlowKey, LegId>,
+    /// The same flows by where they go.
+    arriving: BTreeSet<(Endpoint, FlowKey)>,
     legs: HashMap<LegId, LegMedia>,
     /// Flows of calls that have ended; another SSRC on the same ports is another call's.
     ended: HashMap<FlowKey, CaptureTime>,
-    /// Flows that were not remembered because there were too many; their packets are looked up one by one.
+    /// Flows and claims that were not remembered because there were too many.
     pub overflow: u64,
 }
 
@@ -88,10 +90,10 @@ impl Switchboard {
             }
             self.legs.entry(leg).or_default().known.push(address);
             new.push(address);
-            self.own(address, Owner { leg, rtcp: false });
+            self.own(address, Owner { leg, rtcp: false, flows: 0 });
             let rtcp = c.media.rtcp_port.or(address.port().checked_add(1)).map(|p| address.with_port(p));
             if let Some(r) = rtcp.filter(|r| *r != address) {
-                self.own(r, Owner { leg, rtcp: true });
+                self.own(r, Owner { leg, rtcp: true, flows: 0 });
             }
         }
         new
@@ -117,7 +119,22 @@ impl Switchboard {
     pub fn tie(&mut self, leg: LegId, flow: FlowKey) {
         self.legs.entry(leg).or_default().flows.push(flow);
         self.flows.insert(flow, leg);
-        self.places.entry(flow.destination).or_default().flows.push(flow);
+        self.arriving.insert((flow.destination, flow));
+        self.count(flow, leg, |n| n + 1);
+    }
+
+    fn untie(&mut self, flow: FlowKey) {
+        if let Some(leg) = self.flows.remove(&flow) {
+            self.arriving.remove(&(flow.destination, flow));
+            self.count(flow, leg, |n| n.saturating_sub(1));
+        }
+    }
+
+    fn count(&mut self, flow: FlowKey, leg: LegId, change: impl Fn(usize) -> usize) {
+        let owners = self.places.get_mut(&flow.destination);
+        if let Some(o) = owners.and_then(|p| p.iter_mut().find(|o| o.leg == leg)) {
+            o.flows = change(o.flows);
+        }
     }
 
     /// Where a packet of this flow belongs at this time.
@@ -154,22 +171,21 @@ impl Switchboard {
         let Some(l) = self.legs.remove(&leg) else { return };
         for f in l.flows {
             if self.flows.get(&f) == Some(&leg) {
-                self.flows.remove(&f);
-                self.leave(f.destination, |p| p.flows.retain(|x| *x != f));
+                self.untie(f);
                 if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
                     self.ended.insert(f, at);
                 }
             }
         }
         for a in l.owned {
-            self.leave(a, |p| p.owners.retain(|o| o.leg != leg));
+            self.leave(a, leg);
         }
     }
 
     /// Legs that claim this address.
     #[must_use]
     pub fn owners(&self, address: Endpoint) -> SmallVec<[LegId; 2]> {
-        self.places.get(&address).map(|p| p.owners.iter().map(|o| o.leg).collect()).unwrap_or_default()
+        self.places.get(&address).map(|p| p.iter().map(|o| o.leg).collect()).unwrap_or_default()
     }
 
     /// The clock was set back: nothing is younger than now.
@@ -185,24 +201,42 @@ impl Switchboard {
         self.ended.retain(|_, t| at.since(*t) < TOMBSTONE_AGE);
     }
 
-    fn own(&mut self, address: Endpoint, owner: Owner) {
+    fn own(&mut self, address: Endpoint, mut owner: Owner) {
+        let l = self.legs.entry(owner.leg).or_default();
+        let here = |f: &&FlowKey| f.destination == address && self.flows.get(*f) == Some(&owner.leg);
+        owner.flows = l.flows.iter().filter(here).count();
+        if !l.owned.contains(&address) {
+            l.owned.push(address);
+        }
         let p = self.places.entry(address).or_default();
-        if !p.owners.iter().any(|o| o.leg == owner.leg) {
-            p.owners.push(owner);
+        if p.iter().any(|o| o.leg == owner.leg) {
+            return;
         }
-        let owned = &mut self.legs.entry(owner.leg).or_default().owned;
-        if !owned.contains(&address) {
-            owned.push(address);
+        // A place that so many claim is named by a flood: those that have no media there give way, the oldest first.
+        if p.len() >= OWNERS_PER_PLACE {
+            self.overflow += 1;
+            match p.iter().position(|o| o.flows == 0) {
+                Some(i) => drop(p.remove(i)),
+                None => return,
+            }
         }
+        p.push(owner);
     }
 
-    fn leave(&mut self, address: Endpoint, change: impl FnOnce(&mut Place)) {
+    fn leave(&mut self, address: Endpoint, leg: LegId) {
         if let Some(p) = self.places.get_mut(&address) {
-            change(p);
-            if p.owners.is_empty() && p.flows.is_empty() {
+            p.retain(|o| o.leg != leg);
+            if p.is_empty() {
                 self.places.remove(&address);
             }
         }
+    }
+
+    /// Flows that go to this address.
+    fn arriving(&self, address: Endpoint) -> impl Iterator<Item = &FlowKey> {
+        let least = FlowKey { source: Endpoint::default(), destination: Endpoint::default(), ssrc: 0 };
+        let here = self.arriving.range((address, least)..).take_while(move |(a, _)| *a == address);
+        here.map(|(_, f)| f)
     }
 
     fn open_or_ended(&self, at: CaptureTime, leg: LegId) -> Route {
@@ -214,27 +248,15 @@ impl Switchboard {
     }
 
     fn reconsider_one(&mut self, leg: LegId, address: Endpoint, live: &impl Fn(LegId) -> bool) {
-        let Some(p) = self.places.get(&address) else {
-            return;
+        let better = |f: &&FlowKey| {
+            let Some(old) = self.flows.get(*f) else { return true };
+            let Some(l) = self.legs.get(old) else { return true };
+            let alone = l.known.is_empty() && l.of.is_none();
+            l.ended_at.is_some() || (alone && !live(*old)) || (!alone && self.fit(leg, f) > self.fit(*old, f))
         };
-        let moved: Vec<FlowKey> = p
-            .flows
-            .iter()
-            .filter(|f| {
-                let Some(old) = self.flows.get(*f) else {
-                    return true;
-                };
-                let Some(l) = self.legs.get(old) else { return true };
-                let alone = l.known.is_empty() && l.of.is_none();
-                l.ended_at.is_some()
-                    || (alone && !live(*old))
-                    || (!alone && self.fit(leg, f) > self.fit(*old, f))
-            })
-            .copied()
-            .collect();
+        let moved: Vec<FlowKey> = self.arriving(address).filter(better).copied().collect();
         for f in moved {
-            self.flows.remove(&f);
-            self.leave(address, |p| p.flows.retain(|x| *x != f));
+            self.untie(f);
         }
     }
 
@@ -255,10 +277,9 @@ impl Switchboard {
             let Some(p) = self.places.get(&address) else {
                 continue;
             };
-            let best = p.owners.iter().max_by_key(|o| {
+            let best = p.iter().max_by_key(|o| {
                 let live = matches!(self.open_or_ended(at, o.leg), Route::Leg(_));
-                let idle = !p.flows.iter().any(|f| self.flows.get(f) == Some(&o.leg));
-                (live, !o.rtcp, self.fit(o.leg, &flow), idle, o.leg)
+                (live, !o.rtcp, self.fit(o.leg, &flow), o.flows == 0, o.leg)
             });
             if let Some(o) = best {
                 return Some(o.leg);

@@ -16,20 +16,12 @@
 //! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
 
-use crate::limits::{PRIMARIES, REQUESTS_WATCHED};
+use super::signs::{Asked, MAX_LOSSES, Primary, Signs};
+use crate::limits::PRIMARIES;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// Signs further apart than this do not add up.
-const MEMORY: Duration = Duration::from_secs(30);
-
-/// Copies of one packet, as two mirrored ports deliver them, come closer together than any retransmission.
-const COPY: Duration = Duration::from_millis(100);
 
 /// A primary was lost for a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,64 +65,6 @@ pub struct PrimaryReport {
     /// Calls that it records and that are up now.
     pub calls_up: usize,
 }
-
-/// A request waiting for its answer.
-struct Request {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-/// Counts how often a request was sent; a copy of a packet is not another one.
-fn note_request<K: Hash + Eq>(requests: &mut HashMap<K, Request>, at: CaptureTime, key: K) {
-    if requests.len() >= REQUESTS_WATCHED && !requests.contains_key(&key) {
-        return;
-    }
-    let r = requests.entry(key).or_insert(Request { first: at, last: at, times: 0 });
-    if r.times == 0 || at.since(r.last) > COPY {
-        r.times += 1;
-        r.last = at;
-    }
-}
-
-/// Several signs of one kind.
-#[derive(Clone, Copy, Default)]
-struct Signs {
-    first: CaptureTime,
-    last: CaptureTime,
-    times: u32,
-}
-
-impl Signs {
-    fn note(&mut self, at: CaptureTime) {
-        if self.times == 0 || at.since(self.last) > MEMORY {
-            *self = Self { first: at, last: at, times: 0 };
-        }
-        self.last = at;
-        self.times += 1;
-    }
-
-    fn lasts(&self) -> Duration {
-        self.last.since(self.first)
-    }
-}
-
-#[derive(Default)]
-struct Primary {
-    unreachable: Signs,
-    closed: Signs,
-    refused: Signs,
-    arp: Signs,
-    requests: HashMap<Vec<u8>, Request>,
-    /// TCP segments, by sender and sequence number.
-    segments: HashMap<(Endpoint, u32), Request>,
-    losses: Vec<Loss>,
-    heard_at: Option<CaptureTime>,
-    configured: bool,
-}
-
-/// Losses kept of one primary: the last ones.
-const MAX_LOSSES: usize = 64;
 
 /// Watches all primaries.
 #[derive(Default)]
@@ -190,16 +124,14 @@ impl Witness {
 
     /// A request went to a primary; `key` names its transaction. Answers are told by [`Witness::heard`].
     pub fn asked(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
-        if let Some(p) = self.primaries.get_mut(&primary) {
-            note_request(&mut p.requests, at, key.to_vec());
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, Asked::Sip, key)) {
             self.judge(at, primary);
         }
     }
 
-    /// A segment with data went to a primary over TCP.
-    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, source: Endpoint, sequence: u32) {
-        if let Some(p) = self.primaries.get_mut(&primary) {
-            note_request(&mut p.segments, at, (source, sequence));
+    /// A segment with data went to a primary over TCP; `key` names its connection and sequence number.
+    pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
+        if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, Asked::Tcp, key)) {
             self.judge(at, primary);
         }
     }
@@ -208,7 +140,7 @@ impl Witness {
     /// else is forgotten.
     pub fn acknowledged(&mut self, primary: Endpoint) {
         if let Some(p) = self.primaries.get_mut(&primary) {
-            p.segments.clear();
+            p.acknowledged();
         }
     }
 
@@ -319,85 +251,6 @@ impl Witness {
 
     fn of_host(&mut self, host: IpAddr) -> impl Iterator<Item = &mut Primary> {
         self.primaries.iter_mut().filter(move |(e, _)| e.ip() == host).map(|(_, p)| p)
-    }
-}
-
-impl Primary {
-    /// It is there: nothing said before counts.
-    fn clear(&mut self) {
-        let losses = std::mem::take(&mut self.losses);
-        *self = Self { losses, heard_at: self.heard_at, configured: self.configured, ..Self::default() };
-    }
-
-    fn is_lost(&self) -> bool {
-        self.losses.last().is_some_and(|l| l.back.is_none())
-    }
-
-    fn verdict(&self) -> Verdict {
-        if self.is_lost() {
-            Verdict::Lost
-        } else if self.weight() > 0 {
-            Verdict::Suspect
-        } else {
-            Verdict::Well
-        }
-    }
-
-    /// The signs with their weights in halves, their beginnings and words.
-    fn signs(&self) -> Vec<(u32, CaptureTime, String)> {
-        let mut out = Vec::new();
-        let mut add = |halves: u32, s: &Signs, what: &str| {
-            if halves > 0 {
-                out.push((halves, s.first, format!("{what} ({} times)", s.times)));
-            }
-        };
-        let u = &self.unreachable;
-        let sustained = u.times >= 5 && u.lasts() >= Duration::from_millis(1500);
-        add(if sustained { 2 } else { u32::from(u.times >= 3) }, u, "ICMP unreachable for live media");
-        add(u32::from(self.closed.times > 0), &self.closed, "signalling connection closed with calls up");
-        add(u32::from(self.refused.times > 0), &self.refused, "new connections refused");
-        // Nobody misses a primary that has never been heard and is asked nothing.
-        let missed = self.heard_at.is_some() || !self.requests.is_empty();
-        let gone = missed && self.arp.times >= 3 && self.arp.lasts() >= Duration::from_secs(2);
-        add(if gone { 2 } else { 0 }, &self.arp, "ARP requests unanswered");
-        let requests = self.requests.values().map(|r| (r, "SIP request unanswered"));
-        let segments = self.segments.values().map(|r| (r, "TCP segment not acknowledged"));
-        for (r, what) in requests.chain(segments) {
-            let halves = match r.times {
-                0..3 => 0,
-                3 => 1,
-                _ => 2,
-            };
-            if halves > 0 {
-                out.push((halves, r.first, format!("{what} ({} times)", r.times)));
-            }
-        }
-        out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
-        out
-    }
-
-    fn weight(&self) -> u32 {
-        self.signs().iter().map(|s| s.0).sum()
-    }
-
-    /// A loss, when the signs have become enough for one.
-    fn judge(&mut self, at: CaptureTime) -> Option<Loss> {
-        self.requests.retain(|_, r| at.since(r.last) <= MEMORY);
-        self.segments.retain(|_, r| at.since(r.last) <= MEMORY);
-        if self.is_lost() {
-            return None;
-        }
-        let signs: Vec<_> = self.signs().into_iter().filter(|s| at.since(s.1) <= 2 * MEMORY).collect();
-        if signs.iter().map(|s| s.0).sum::<u32>() < 2 {
-            return None;
-        }
-        let from = signs.iter().map(|s| s.1).min()?;
-        let loss = Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() };
-        if self.losses.len() >= MAX_LOSSES {
-            self.losses.remove(0);
-        }
-        self.losses.push(loss.clone());
-        Some(loss)
     }
 }
 

@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 /// in between is then in both, and [`unsealed`] takes it out.
 pub(super) fn look(data: &Path, filter: &Filter) -> Vec<InProgress> {
     let completed = filter.state.is_some_and(|s| s != crate::call::record::State::Active);
-    let mut found = if completed { Vec::new() } else { all(data) };
+    let mut found = if completed { Vec::new() } else { all(data, true) };
     found.retain(|c| filter.has(&c.record));
     found
 }
 
 /// Only a recorder that runs has calls in progress: what a killed one has left is sealed or gone on with by the next.
-fn all(data: &Path) -> Vec<InProgress> {
+fn all(data: &Path, streams: bool) -> Vec<InProgress> {
     if !Lock::is_held(data) {
         return Vec::new();
     }
-    match progress::look(data, PROGRESS_MEDIA_BYTES) {
+    match progress::look(data, streams, PROGRESS_MEDIA_BYTES) {
         Ok((found, 0)) => found,
         Ok((found, unread)) => {
             warn(&format!("{unread} more calls in progress, of media alone, are too much to be looked at"));
@@ -62,7 +62,7 @@ fn rank(call: &CallRecord, asked: &str) -> Option<u8> {
 
 /// The call a person means, in progress or of the ledger, with the folders of the legs of one in progress.
 pub(super) fn find(data: &Path, asked: &str) -> Result<(CallRecord, Vec<PathBuf>), LedgerError> {
-    let active = all(data);
+    let active = all(data, false);
     let reader = Reader::open(data)?;
     reader.at_one_moment(|| {
         let mut ranked: Vec<(u8, InProgress)> = unsealed(active, &reader)?

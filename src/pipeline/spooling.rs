@@ -114,16 +114,17 @@ impl Spooler {
         if self.retry_at.is_some_and(|t| deadline(std::time::Duration::ZERO) < t) {
             return;
         }
-        self.retry_at = None;
+        let refused = self.retry_at.take().is_some();
         let flushed = self.writer.flush();
-        if flushed.is_ok() && self.mode == Mode::Live {
-            self.shared.well(Part::Spool, self.number);
-        }
         self.told(flushed);
         if self.retry_at.is_none() {
             for (leg, ending, index) in std::mem::take(&mut self.closing) {
                 self.close(leg, ending, index);
             }
+        }
+        // A worker that had nothing to write knows nothing of the disk: it must not take back what another said.
+        if refused && self.retry_at.is_none() && self.mode == Mode::Live {
+            self.shared.well(Part::Spool, self.number);
         }
         for job in std::mem::take(&mut self.waiting) {
             self.hand_on(job);

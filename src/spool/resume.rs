@@ -64,7 +64,10 @@ fn remove_empty(folder: &Path) -> Option<String> {
         let file = folder.join(name);
         match fs::metadata(&file).map(|m| m.len()) {
             Ok(n) if n > FILE_HEADER.len() as u64 => {
-                return Some(format!("{}: none of its {n} bytes is a packet; it stays there", file.display()));
+                return Some(format!(
+                    "{}: none of its {n} bytes is a packet; it stays there",
+                    file.display()
+                ));
             }
             // What cannot be removed now is found at the next start.
             _ => drop(fs::remove_file(file)),

@@ -1,6 +1,7 @@
 //! What is a loss, and what is none.
 
 use super::*;
+use std::time::Duration;
 
 fn t(ms: i64) -> CaptureTime {
     CaptureTime(ms * 1_000_000)
@@ -68,16 +69,15 @@ fn unanswered_requests_and_copies_of_them() {
 #[test]
 fn a_segment_that_nothing_acknowledges() {
     let (mut w, e) = primary();
-    let pbx = Endpoint::new("10.0.0.3".parse().unwrap(), 40_000);
     for ms in [0, 200, 600] {
-        w.sent(t(ms), e, pbx, 7);
+        w.sent(t(ms), e, b"7");
     }
     w.acknowledged(e); // keep-alives of one byte are sent again and again, and answered
     for ms in [1000, 1200, 1600] {
-        w.sent(t(ms), e, pbx, 7);
+        w.sent(t(ms), e, b"7");
     }
     assert_eq!(w.verdict(e), Some(Verdict::Suspect));
-    w.sent(t(2400), e, pbx, 7);
+    w.sent(t(2400), e, b"7");
     assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(1000));
 }
 

@@ -82,6 +82,10 @@ pub const CALLS_WEIGHED: usize = 1_024;
 /// How long unclaimed media is held for the signalling that may yet name it.
 pub const PREBUFFER_AGE: Duration = Duration::from_secs(10);
 
+/// How long sustained RTP is held before it is recorded as a call of media alone, which signalling may still join. What is
+/// held is lost when the recorder is killed; signalling comes a moment before or after its media.
+pub const SUSTAINED_AGE: Duration = Duration::from_secs(2);
+
 /// Bytes of unclaimed media held in all.
 pub const PREBUFFER_BYTES: usize = 64 << 20;
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use support::{Ran, at_rest, run, text};
 use tempfile::tempdir;
@@ -26,6 +27,12 @@ fn capture(folder: &Path, calls: u32, seconds: u32) -> PathBuf {
     let options = Options { calls, seconds, ramp_s: 1.0, ..Default::default() };
     generate::generate(&options, std::io::BufWriter::new(fs::File::create(&pcap).unwrap())).unwrap();
     pcap
+}
+
+/// One test at a time: a program that another one starts has our lock open too, for the moment between fork and exec.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn calls(data: &Path, more: &[&str]) -> Ran {
@@ -57,6 +64,7 @@ fn feed(p: &mut Pipeline, file: &mut CaptureFile, until: Option<CaptureTime>) ->
 
 #[test]
 fn are_listed_while_a_recorder_runs() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let mut file = CaptureFile::open(&capture(folder.path(), CALLS, 8)).unwrap();
@@ -119,6 +127,7 @@ fn are_listed_while_a_recorder_runs() {
 /// What a recorder has left is not in progress.
 #[test]
 fn only_while_it_runs() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let mut file = CaptureFile::open(&capture(folder.path(), 3, 8)).unwrap();
@@ -133,6 +142,7 @@ fn only_while_it_runs() {
 /// Those who look at the lock do not keep a recorder from starting.
 #[test]
 fn looking_takes_nothing_from_a_recorder_that_starts() {
+    let _alone = alone();
     let dir = tempdir().unwrap();
     assert!(!Lock::is_held(dir.path()));
     drop(Lock::take(dir.path()).unwrap());
@@ -161,6 +171,7 @@ fn looking_takes_nothing_from_a_recorder_that_starts() {
 #[ignore = "a measurement"]
 #[expect(clippy::disallowed_methods, reason = "it is timed")]
 fn how_long_a_listing_takes() {
+    let _alone = alone();
     for (up, seconds) in [(200, 20), (200, 100), (1_000, 20), (1_000, 100)] {
         let folder = tempdir().unwrap();
         let data = folder.path().join("data");

@@ -10,11 +10,18 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::{Ran, at_rest, names, replay, run, testdata};
 use tempfile::tempdir;
 
 fn rebuild(data: &Path) -> Ran {
     run(["rebuild".as_ref(), "--data".as_ref(), data.as_os_str()])
+}
+
+/// One test at a time: a program that another one starts has our lock open too, for the moment between fork and exec.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn calls(data: &Path) -> Ran {
@@ -41,6 +48,7 @@ fn aside(data: &Path) -> Vec<String> {
 
 #[test]
 fn however_it_was_damaged() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let want = filled(&data);
@@ -93,6 +101,7 @@ fn however_it_was_damaged() {
 
 #[test]
 fn what_is_only_in_the_wal_is_moved_with_it() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let want = filled(&data);
@@ -108,6 +117,7 @@ fn what_is_only_in_the_wal_is_moved_with_it() {
 
 #[test]
 fn not_while_a_recorder_runs() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let want = filled(&data);
@@ -123,6 +133,7 @@ fn not_while_a_recorder_runs() {
 
 #[test]
 fn what_cannot_be_brought_back_is_said() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let all = replay(&data, &[&testdata("basic_pcmu.pcap"), &testdata("ipv6.pcap"), &testdata("g722.pcap")])
@@ -158,6 +169,7 @@ fn what_cannot_be_brought_back_is_said() {
 
 #[test]
 fn events_of_the_node_are_kept() {
+    let _alone = alone();
     let dir = tempdir().unwrap();
     let event = |n: i64| NodeEvent {
         at: CaptureTime::from_micros(n),
@@ -174,6 +186,7 @@ fn events_of_the_node_are_kept() {
 /// Stopped before any step: the next try makes the same ledger.
 #[test]
 fn stopped_anywhere() {
+    let _alone = alone();
     let folder = tempdir().unwrap();
     let data = folder.path().join("data");
     let want = filled(&data);

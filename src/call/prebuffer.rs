@@ -2,7 +2,7 @@
 //! turns out to be sustained RTP.
 
 use super::switchboard::FlowKey;
-use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS, PREBUFFER_SILENCE};
+use crate::limits::{PREBUFFER_AGE, PREBUFFER_BYTES, PREBUFFER_FLOWS, PREBUFFER_SILENCE, SUSTAINED_AGE};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::rtp;
@@ -15,10 +15,13 @@ pub type Held = (CaptureTime, Vec<u8>);
 /// Packets that must follow one another by sequence number before a flow is believed to be RTP.
 const BELIEVED: u32 = 10;
 
+/// The same, for a flow to be recorded before its time: nothing but a call goes on like that.
+const SUSTAINED: u32 = 50;
+
 /// Which flows have waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ripe {
-    /// Those that have waited [`PREBUFFER_AGE`].
+    /// Those that have waited [`PREBUFFER_AGE`], or are sustained RTP and have waited [`SUSTAINED_AGE`].
     Old,
     /// Room is needed: those that are sustained RTP, however short they have waited, and those that no signalling can
     /// claim any more.
@@ -122,7 +125,10 @@ impl Prebuffer {
             .flows
             .iter()
             .filter(|(_, w)| match which {
-                Ripe::Old => at.since(w.first_at) > PREBUFFER_AGE,
+                Ripe::Old => {
+                    let age = at.since(w.first_at);
+                    age > PREBUFFER_AGE || w.in_sequence >= SUSTAINED && age > SUSTAINED_AGE
+                }
                 Ripe::Believed => w.in_sequence >= BELIEVED || at.since(w.last_at) > PREBUFFER_SILENCE,
                 Ripe::All => true,
             })

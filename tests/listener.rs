@@ -109,7 +109,7 @@ fn media_before_its_signalling_counts_and_a_strangers_does_not() {
     s.answer(4_450, "200 OK", &headers("c", "1 INVITE", "A", "B"), OTHER);
     s.rtp(4_460..5_000, (CALLER, 4000), (CALLEE, 5000), 7);
     let calls = s.close();
-    assert_eq!(calls, [(2, 47, Over::CaptureEnded), (0, 100, Over::CaptureEnded)]);
+    assert_eq!(calls, [(0, 100, Over::CaptureEnded), (2, 47, Over::CaptureEnded)]);
 }
 
 #[test]

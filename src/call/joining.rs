@@ -44,8 +44,14 @@ impl Roster {
                 }
             };
             self.switchboard.tie(id, flow);
+            // It was heard when it came, which may be a while ago, and not now.
+            let heard = packets.last().map(|p| p.0.min(self.now));
+            let heard = heard.max(self.legs.get(&id).and_then(|l| l.media_at));
             for (t, p) in packets {
                 self.keep(t, id, &p, counters, out);
+            }
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.media_at = heard;
             }
         }
     }

@@ -196,6 +196,7 @@ impl Tap {
 
     /// Once a second: what was dropped is charged to the calls that are up, `status` is told, and systemd that we live.
     fn look(&mut self, now: CaptureTime, steady: Instant) {
+        self.ears.look(now);
         let d = self.ears.dropped();
         for (n, place) in [(d.kernel, Place::Kernel), (d.interface, Place::Interface)] {
             if n > 0 {

@@ -8,7 +8,7 @@ use earwitness_fuzz::time::CaptureTime;
 use earwitness_fuzz::wire::{endpoint::Endpoint, frame::LinkType, ip};
 use earwitness_fuzz::{frames, spool::format::record_header};
 use libfuzzer_sys::fuzz_target;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Counts what comes out, and holds the listener to what it promises the workers.

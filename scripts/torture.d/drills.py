@@ -194,8 +194,9 @@ def interface(o):
         first = min((p[0] for st in book.seen.rtp.values() for p in st.values() if p[0] > back * 1e9), default=0)
         v.say(f'{what}: first packet recorded {(first / 1e9 - back) * 1000:.0f} ms after it was there again')
         v.hold(0 < first / 1e9 - back < 1.6, f'{what}: nothing was recorded for {first / 1e9 - back:.1f} s after it was there again')
-    missing = check.packets(wire, book, rec.runs, v, unless=lambda _, t: any(a * 1e9 - 1e6 <= t <= b * 1e9 + 1.6e9 for _, a, b in holes))
-    v.hold(not missing, f'{sum(map(len, missing.values()))} packets are missing')
+    missing = check.packets(wire, book, rec.runs, v, unless=lambda _, t: any(a * 1e9 - 30e6 <= t <= b * 1e9 + 1.6e9 for _, a, b in holes))
+    near = sorted({(what, round((t - a * 1e9) / 1e6), round((t - b * 1e9) / 1e6)) for ts in missing.values() for t in ts for what, a, b in holes if a - 1 < t / 1e9 < b + 5})
+    v.hold(not missing, f'{sum(map(len, missing.values()))} packets are missing; (what, ms after it went, ms after it came): {near[:6]}')
     rows = [len(book.by_id.get(f['call_id'], ())) for f in s.facts if f['times'][0][1] and not any(a <= f['times'][0][0] <= b + 1.6 for _, a, b in holes)]
     v.hold(set(rows) <= {1}, f'calls have so many rows: {rows}')
     long = [book.by_id[f['call_id']][0] for f in s.facts if f['slot'] < 3 and f['call_id'] in book.by_id]
@@ -215,7 +216,7 @@ def startup(o):
     rec = lab.Recorder(wire, f'{os.environ["TORTURE_INSIDE"]}/startup', 'ring_mb = 256\n')
     lab.run(f'{lab.TARGET}/quick/examples/gen-calls', '-o', lab_path, '--calls', calls, '--seconds', 60, '--ramp', 5)
     rec.start()
-    player = subprocess.Popen(['tcpreplay', '-K', '-i', wire.a, lab_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=lab.die_with_parent)
+    player = subprocess.Popen(['tcpreplay', '-K', '-x', '0.3', '-i', wire.a, lab_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=lab.die_with_parent)
     until(rec, lambda st: st.get('running') and st['calls']['active'] >= calls, 60)
     time.sleep(20)
     before = rec.status()

@@ -310,3 +310,20 @@ fn primary(p: PrimaryReport) -> Primary {
         evidence: p.evidence,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_and_one_that_drifts() {
+        let (at, begun) = (|s: f64| CaptureTime((s * 1e9) as i64), steady());
+        let after = |s: f64| begun + Duration::from_secs_f64(s);
+        let mut clock = Clock { wall: at(1000.0), steady: begun };
+        assert_eq!(clock.set(at(1010.0), after(10.0)), None);
+        assert_eq!(clock.set(at(1010.3), after(10.0)), None, "slewed");
+        assert_eq!(clock.set(at(4610.5), after(10.2)), Some(at(1010.5)), "set by an hour");
+        assert_eq!(clock.set(at(4611.5), after(11.2)), None);
+        assert_eq!(clock.set(at(1011.5), after(11.3)), Some(at(4611.6)), "and back");
+    }
+}

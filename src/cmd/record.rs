@@ -62,7 +62,8 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
     while !stop.load(Ordering::Acquire) && tap.turn() {}
     tell_systemd(NotifyState::Stopping);
     tracing::info!("stopping; calls in progress stay in the spool for the next start");
-    tap.pipeline.event("stopped", "", "by a signal");
+    let why = if stop.load(Ordering::Acquire) { "by a signal" } else { "by a defect: see the log" };
+    tap.pipeline.event("stopped", "", why);
     tap.pipeline.stop()?;
     Ok(Exit::Done)
 }
@@ -116,15 +117,12 @@ struct Tap {
 impl Tap {
     fn new(ears: Ears, pipeline: Pipeline, config: &Config, data: PathBuf) -> Self {
         let (now, at) = (steady(), wall_clock());
-        let names: Vec<String> = ears.figures().map(|f| f.name.clone()).collect();
+        let names: Vec<&str> = ears.figures().filter(|f| f.up).map(|f| f.name.as_str()).collect();
+        let names = if names.is_empty() { "nothing yet".to_owned() } else { names.join(", ") };
         let up = pipeline.listener().calls_up();
-        tracing::info!(
-            "listening to {}; data folder {}; {up} calls gone on with",
-            names.join(", "),
-            data.display()
-        );
+        tracing::info!("listening to {names}; data folder {}; {up} calls gone on with", data.display());
         let version = env!("CARGO_PKG_VERSION");
-        let detail = format!("earwitness {version} on {}; {up} calls gone on with", names.join(", "));
+        let detail = format!("earwitness {version} on {names}; {up} calls gone on with");
         pipeline.event("started", "", &detail);
         for left in pipeline.unreadable() {
             tracing::error!("{left}");

@@ -50,6 +50,17 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Opens the ledger for a recorder that looks up one call now and then, for months: it keeps little of it in memory.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_modest(data_dir: &Path) -> Result<Self, LedgerError> {
+        let reader = Self::open(data_dir)?;
+        let modest = reader.db.pragma_update(None, "cache_size", -1_024);
+        modest.map_err(|e| LedgerError::sqlite("open", &data_dir.join(FILE_NAME), e))?;
+        Ok(reader)
+    }
+
     /// Opens the ledger of `data_dir`, changing nothing in it.
     ///
     /// # Errors

@@ -70,9 +70,11 @@ impl Reader {
         if !data_dir.is_dir() {
             return Err(LedgerError::NoFolder { dir: data_dir.to_owned() });
         }
-        // SQLite would only say that it cannot.
-        match std::fs::File::open(&path) {
-            Ok(_) => {}
+        // SQLite would only say that it cannot. The file is asked for and not opened: to close it would take back all
+        // locks that this process has on it (POSIX), the writer's too, and the next program that reads the ledger would
+        // remove the write-ahead log under it (sqlite.org/howtocorrupt.html, 2.2).
+        match rustix::fs::access(&path, rustix::fs::Access::READ_OK).map_err(std::io::Error::from) {
+            Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 return Err(LedgerError::NoLedger { dir: data_dir.to_owned() });
             }

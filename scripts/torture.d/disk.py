@@ -68,8 +68,6 @@ def well(status):
 def disk(o):
     only = os.environ.get('TORTURE_ONLY')
     drills = [fill, fill_and_kill, overflow, read_only, one_bad, removed, moved, unmounted, ledger_locked, ledger_visited, ledger_garbage]
-    if o.quick:
-        drills = [fill]
     return max(d(o) for d in drills if not only or d.__name__ in only.split(','))
 
 

@@ -22,7 +22,7 @@ mod status;
 
 pub use board::{Part, Trouble};
 pub use error::PipelineError;
-pub use host::{room, sync_disk, wall_clock};
+pub use host::wall_clock;
 pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
@@ -45,7 +45,7 @@ use crate::wire::frame::LinkType;
 use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
-use host::{deadline, pause};
+use host::{deadline, pause, room, sync_disk};
 use router::{Batch, Entry, Router};
 use sealing::{Ended, Finisher};
 use shared::{Shared, locked};
@@ -361,6 +361,12 @@ impl Pipeline {
     pub fn figures(&self) -> Figures {
         let (queue_lost, disk_lost) = self.shared.lost();
         Figures { queue_lost, disk_lost, sealed: self.shared.sealed.load(Ordering::Relaxed) }
+    }
+
+    /// Free and all bytes of the data folder's disk, as they were a moment ago; `None` when it does not say.
+    #[must_use]
+    pub fn room(&self) -> Option<(u64, u64)> {
+        *locked(&self.shared.room)
     }
 
     /// What of an earlier run's spool could not be read, and why; it stays where it is.

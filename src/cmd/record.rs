@@ -252,7 +252,7 @@ impl Tap {
     fn publish(&self, at: CaptureTime, packets_per_s: u64) {
         let listener = self.pipeline.listener();
         let figures = self.pipeline.figures();
-        let (free_bytes, total_bytes) = pipeline::room(&self.data).unwrap_or_default();
+        let (free_bytes, total_bytes) = self.pipeline.room().unwrap_or_default();
         let troubles = self.pipeline.troubles();
         let writing = !troubles.iter().any(|t| t.part == pipeline::Part::Spool && t.until.is_none());
         let interface = |f: &crate::capture::ears::Figures| Interface {

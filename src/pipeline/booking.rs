@@ -6,6 +6,7 @@ use super::{Found, Mode, PipelineError, Shared, deadline, locked, pause};
 use crate::archive::finish::{FinishError, Job, Outcome};
 use crate::archive::seal::Sealed;
 use crate::call::listener::Over;
+use crate::call::record::{CallRecord, End};
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock};
 use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
@@ -173,6 +174,7 @@ impl Book {
             match &e.outcome {
                 Outcome::Sealed { call, .. } => {
                     let r = call.record();
+                    log(r);
                     under_way.remove(&r.id);
                     self.found(r.order_time(), &r.id);
                 }
@@ -183,4 +185,23 @@ impl Book {
         self.shared.settled.notify_all();
         Ok(())
     }
+}
+
+/// One line for each recording: what to look for in the ledger and, by time and flow, in a capture.
+fn log(r: &CallRecord) {
+    let flows: Vec<String> =
+        r.streams.iter().map(|s| format!("{} > {} {}", s.source, s.destination, s.ssrc)).collect();
+    let at = |t: Option<CaptureTime>| t.map(|t| t.to_string()).unwrap_or_default();
+    tracing::info!(
+        call = r.id,
+        sip_call_ids = r.call_ids.join(" "),
+        flows = flows.join(", "),
+        started_at = at(r.started_at),
+        ended_at = at(r.ended_at),
+        end = r.end.map(End::word),
+        packets = r.streams.iter().map(|s| s.packets).sum::<u64>(),
+        lost = r.streams.iter().map(|s| s.lost).sum::<u64>(),
+        carried = r.carried.is_some(),
+        "recorded"
+    );
 }

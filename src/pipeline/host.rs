@@ -24,13 +24,13 @@ pub fn wall_clock() -> CaptureTime {
 
 /// Bytes that are free to us on the disk of `path`, and all its bytes; `None` when it does not say.
 #[must_use]
-pub fn room(path: &Path) -> Option<(u64, u64)> {
+pub(super) fn room(path: &Path) -> Option<(u64, u64)> {
     let s = rustix::fs::statvfs(path).ok()?;
     Some((s.f_bavail.saturating_mul(s.f_frsize), s.f_blocks.saturating_mul(s.f_frsize)))
 }
 
 /// Makes sure that what the kernel has been given of the data folder is on the disk; takes as long as that takes.
-pub fn sync_disk(data: &Path) -> bool {
+pub(super) fn sync_disk(data: &Path) -> bool {
     let synced = std::fs::File::open(data).map(|f| rustix::fs::syncfs(f).is_ok());
     synced.unwrap_or(false)
 }

@@ -22,10 +22,12 @@ const SOCKET: &str = "status.sock";
 /// How often a thread looks whether the recorder stops.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Syncs the disk of the data folder every so often, as long as the recorder runs.
+/// Syncs the disk of the data folder every so often, as long as the recorder runs, and looks how much room it has.
 pub(super) fn keep_synced(data: &Path, every: Duration, shared: &Shared) {
     let mut due = deadline(every);
     while !shared.stopping() {
+        // Here, because a disk that hangs must not hold up who reads packets.
+        *locked(&shared.room) = super::room(data);
         pause(LOOK);
         if deadline(Duration::ZERO) >= due {
             // A sync that fails shows as a write that fails.

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     /// What happened to the node.
     pub(super) diary: Diary,
     stopping: AtomicBool,
+    /// Free and all bytes of the disk.
+    pub(super) room: Mutex<Option<(u64, u64)>>,
     /// What `status` answers: JSON.
     pub(super) status: Mutex<String>,
     /// To whom changes of primaries are told, when somebody wants to know.

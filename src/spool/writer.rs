@@ -168,7 +168,9 @@ impl SpoolWriter {
     pub fn close(&mut self, leg: LegId) -> io::Result<Option<PathBuf>> {
         self.write(leg)?;
         let Some(l) = self.legs.remove(&leg) else { return Ok(None) };
-        self.spare.extend([l.signalling.waiting, l.media.waiting]);
+        // Those that grew while the disk took nothing are given back.
+        let usual = |b: &Vec<u8>| b.capacity() <= 2 * SPOOL_BUFFER_BYTES;
+        self.spare.extend([l.signalling.waiting, l.media.waiting].into_iter().filter(usual));
         self.spare.truncate(256);
         Ok(l.made.then_some(l.folder))
     }

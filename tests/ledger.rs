@@ -217,6 +217,30 @@ fn one_recorder_at_a_time() {
     Ledger::open(dir.path()).unwrap();
 }
 
+/// A recorder reads its own ledger beside writing it. A program that opens the ledger to write meanwhile (a backup, a
+/// person) and closes it must not take the write-ahead log for nobody's and remove it: the recorder would go on writing
+/// to a file without a name.
+#[test]
+fn another_program_does_not_take_the_log_away() {
+    let dir = ledger(vec![call("a", 1, party("1", ""), party("2", ""))]);
+    let mut writer = Ledger::open(dir.path()).unwrap();
+    let put = |w: &mut Ledger, id: &str| {
+        let c = call(id, 2, party("1", ""), party("2", ""));
+        w.commit(&[Sealed::without_files(c).unwrap()]).unwrap();
+    };
+    put(&mut writer, "b");
+    drop(Reader::open(dir.path()).unwrap());
+    let counted = || {
+        let count = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); print(db.execute('SELECT count(*) FROM calls').fetchone()[0]); db.close()";
+        let mut other = std::process::Command::new("python3");
+        let out = other.args(["-c", count]).arg(dir.path().join(FILE_NAME)).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(counted(), "2");
+    put(&mut writer, "c");
+    assert_eq!(counted(), "3");
+}
+
 #[test]
 fn what_is_not_a_ledger_is_named() {
     let dir = tempfile::tempdir().unwrap();

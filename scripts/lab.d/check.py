@@ -70,9 +70,26 @@ class Checks:
             mine = [c for c in calls if any(i.startswith(truth.prefix) for i in c['call_ids'])]
             if self.must(len(mine) == 1, f'call {truth.number}: {len(mine)} recordings instead of one'):
                 self.one(truth, mine[0])
+        if self.drill.live:
+            self.told()
         done = self.earwitness('verify')
         self.must(done.returncode == 0, f'verify ends with {done.returncode}: {done.stderr.strip()[:200]}')
         return self.wrong
+
+    def told(self):
+        """the operator is told once of each change, by the command and in the ledger"""
+        expected = self.drill.scenario.carried
+        if expected is None:
+            return
+        path = f'{self.folder}/told.jsonl'
+        lines = open(path, encoding='utf-8').read().split('\n') if os.path.exists(path) else []
+        by_command = [(t['what'], t['primary']) for t in map(json.loads, filter(None, lines))]
+        events = [json.loads(line) for line in self.earwitness('events', '--json').stdout.splitlines()]
+        in_ledger = [(e['what'], e['subject']) for e in events if e['what'].startswith('primary-')]
+        losses = [('primary-lost', PRIMARY)] if expected else []
+        for name, told in (('command', by_command), ('ledger', in_ledger)):
+            self.must([t for t in told if t[0] == 'primary-lost'] == losses, f'told by the {name}: {told}')
+        self.must(by_command == in_ledger, f'the command was told {by_command}, the ledger {in_ledger}')
 
     def one(self, truth, call):
         def must(true, what):

@@ -69,6 +69,9 @@ class Drill:
         with open(path, 'w', encoding='ascii') as out:
             # Several recorders at once on a small machine: rings of the default 256 MB would press it for memory.
             out.write(f'ring_mb = 16\n{self.scenario.config}')
+            # What the operator's command is told, a line a change.
+            told = 'cat; echo' if self.live else 'true'
+            out.write(f'on_primary_change = ["sh", "-c", "({told}) >> {self.folder}/told.jsonl"]\n')
         return ['--config', path]
 
     # The talking side.

@@ -226,7 +226,7 @@ def startup(o):
         lab.skip('tcpreplay is missing (apt install tcpreplay)')
     v, wire = lab.Verdict('startup'), lab.Wire()
     rec = lab.Recorder(wire, f'{os.environ["TORTURE_INSIDE"]}/startup', 'ring_mb = 256\n')
-    lab.run(f'{lab.TARGET}/quick/examples/gen-calls', '-o', lab_path, '--calls', calls, '--seconds', 60, '--ramp', 5)
+    lab.run(f'{lab.BUILT}/examples/gen-calls', '-o', lab_path, '--calls', calls, '--seconds', 60, '--ramp', 5)
     rec.start()
     player = subprocess.Popen(['tcpreplay', '-K', '-x', '0.3', '-i', wire.a, lab_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=lab.die_with_parent)
     until(rec, lambda st: st.get('running') and st['calls']['active'] >= calls, 60)

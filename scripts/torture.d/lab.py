@@ -3,6 +3,7 @@ import ctypes, json, os, shutil, signal, subprocess, sys, tempfile, threading, t
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGET = os.environ.get('CARGO_TARGET_DIR', f'{ROOT}/target')
+BUILT = f'{TARGET}/{os.environ.get("TORTURE_PROFILE", "quick")}'     # which of cargo's profiles was built
 SKIPPED = 77
 
 
@@ -109,7 +110,7 @@ class Witness:
 class Recorder:
     """`earwitness record`, again and again on one data folder"""
     def __init__(self, wire, data, config='', binary=None):
-        self.binary = binary or os.environ.get('TORTURE_BIN') or f'{TARGET}/quick/earwitness'
+        self.binary = binary or os.environ.get('TORTURE_BIN') or f'{BUILT}/earwitness'
         if not os.path.exists(self.binary):
             skip(f'{self.binary} is missing: cargo build --profile quick --bins --examples')
         self.wire, self.data, self.runs, self.p = wire, data, [], None

@@ -27,7 +27,7 @@ class Bank:
     """what gen-calls made: the messages and the sound of some calls, each with its truth"""
     def __init__(self, calls, seconds, seed=1):
         path = f'{os.environ["TORTURE_INSIDE"]}/bank.pcap'
-        lab.run(f'{lab.TARGET}/quick/examples/gen-calls', '-o', path, '--calls', calls, '--seconds', seconds, '--ramp', 0,
+        lab.run(f'{lab.BUILT}/examples/gen-calls', '-o', path, '--calls', calls, '--seconds', seconds, '--ramp', 0,
                 '--jitter', 0, '--seed', seed)
         self.truth = [json.loads(line) for line in open(f'{path}.truth.json')]
         by_ssrc = {int(t['ssrc'], 16): n for n, t in enumerate(self.truth)}

@@ -157,6 +157,24 @@ impl Ears {
         }
     }
 
+    /// Looks whether the interfaces have a link. libpcap does not tell: one without just has no packets.
+    pub fn look(&mut self, now: CaptureTime) {
+        for e in self.ears.iter_mut().filter(|e| e.live.is_some()) {
+            let (interface, name) = (e.number, e.figures.name.clone());
+            match super::live::no_link(&name) {
+                Some(why) if e.figures.up => {
+                    (e.figures.up, e.gone_since) = (false, now);
+                    self.changes.push(Change::Gone { interface, name, why });
+                }
+                None if !e.figures.up => {
+                    e.figures.up = true;
+                    self.changes.push(Change::Back { interface, name, since: e.gone_since });
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// What has happened to interfaces since this was last asked.
     pub fn changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
@@ -233,8 +251,11 @@ impl Ear {
     }
 
     fn gone(&mut self, now: CaptureTime, why: String, changes: &mut Vec<Change>) {
+        if self.figures.up {
+            self.gone_since = now;
+        }
+        self.retry_at = now + RETRY / 4;
         (self.live, self.held, self.figures.up) = (None, None, false);
-        (self.gone_since, self.retry_at) = (now, now + RETRY / 4);
         changes.push(Change::Gone { interface: self.number, name: self.figures.name.clone(), why });
     }
 }

@@ -215,6 +215,15 @@ fn why_not(name: &str, e: Error) -> LiveError {
     LiveError::Other { name, why }
 }
 
+/// Why an interface has no link, as the kernel sees it (RFC 2863's ifOperStatus); `None` when it has one, or nothing says.
+#[must_use]
+pub fn no_link(name: &str) -> Option<String> {
+    let state = std::fs::read_to_string(format!("/sys/class/net/{name}/operstate")).ok()?;
+    let state = state.trim();
+    matches!(state, "down" | "lowerlayerdown" | "notpresent")
+        .then(|| format!("it is {state}: is it up (ip link set {name} up), and the cable in?"))
+}
+
 /// The names of this host's interfaces.
 #[must_use]
 pub fn interfaces() -> Vec<String> {

@@ -62,7 +62,8 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
     while !stop.load(Ordering::Acquire) && tap.turn() {}
     tell_systemd(NotifyState::Stopping);
     tracing::info!("stopping; calls in progress stay in the spool for the next start");
-    tap.pipeline.event("stopped", "", "by a signal");
+    let why = if stop.load(Ordering::Acquire) { "by a signal" } else { "by a defect: see the log" };
+    tap.pipeline.event("stopped", "", why);
     tap.pipeline.stop()?;
     Ok(Exit::Done)
 }
@@ -116,15 +117,12 @@ struct Tap {
 impl Tap {
     fn new(ears: Ears, pipeline: Pipeline, config: &Config, data: PathBuf) -> Self {
         let (now, at) = (steady(), wall_clock());
-        let names: Vec<String> = ears.figures().map(|f| f.name.clone()).collect();
+        let names: Vec<&str> = ears.figures().filter(|f| f.up).map(|f| f.name.as_str()).collect();
+        let names = if names.is_empty() { "nothing yet".to_owned() } else { names.join(", ") };
         let up = pipeline.listener().calls_up();
-        tracing::info!(
-            "listening to {}; data folder {}; {up} calls gone on with",
-            names.join(", "),
-            data.display()
-        );
+        tracing::info!("listening to {names}; data folder {}; {up} calls gone on with", data.display());
         let version = env!("CARGO_PKG_VERSION");
-        let detail = format!("earwitness {version} on {}; {up} calls gone on with", names.join(", "));
+        let detail = format!("earwitness {version} on {names}; {up} calls gone on with");
         pipeline.event("started", "", &detail);
         for left in pipeline.unreadable() {
             tracing::error!("{left}");
@@ -196,6 +194,7 @@ impl Tap {
 
     /// Once a second: what was dropped is charged to the calls that are up, `status` is told, and systemd that we live.
     fn look(&mut self, now: CaptureTime, steady: Instant) {
+        self.ears.look(now);
         let d = self.ears.dropped();
         for (n, place) in [(d.kernel, Place::Kernel), (d.interface, Place::Interface)] {
             if n > 0 {
@@ -308,5 +307,22 @@ fn primary(p: PrimaryReport) -> Primary {
         lost_at: p.lost_at,
         back_at: p.back_at,
         evidence: p.evidence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_and_one_that_drifts() {
+        let (at, begun) = (|s: f64| CaptureTime((s * 1e9) as i64), steady());
+        let after = |s: f64| begun + Duration::from_secs_f64(s);
+        let mut clock = Clock { wall: at(1000.0), steady: begun };
+        assert_eq!(clock.set(at(1010.0), after(10.0)), None);
+        assert_eq!(clock.set(at(1010.3), after(10.0)), None, "slewed");
+        assert_eq!(clock.set(at(4610.5), after(10.2)), Some(at(1010.5)), "set by an hour");
+        assert_eq!(clock.set(at(4611.5), after(11.2)), None);
+        assert_eq!(clock.set(at(1011.5), after(11.3)), Some(at(4611.6)), "and back");
     }
 }

@@ -155,8 +155,9 @@ fn tune(db: &Connection) -> Result<()> {
     // nobody finds again. One fsync a batch is what that costs.
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    // KiB, negative: 32 MiB for the leaves of the indexes over ids and Call-IDs, which are hit at random.
-    db.pragma_update(None, "cache_size", -32_768)?;
+    // KiB, negative: 4 MiB. The leaves of the indexes over ids and Call-IDs are hit at random, and the system has them in its
+    // cache; a recorder that runs for months shall not grow with its ledger.
+    db.pragma_update(None, "cache_size", -4_096)?;
     // After a long reader let the WAL grow, give the disk back.
     db.pragma_update(None, "journal_size_limit", 64 << 20)?;
     super::keep_plans(db)?;

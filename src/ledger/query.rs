@@ -50,6 +50,17 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Opens the ledger for a recorder that looks up one call now and then, for months: it keeps little of it in memory.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_modest(data_dir: &Path) -> Result<Self, LedgerError> {
+        let reader = Self::open(data_dir)?;
+        let modest = reader.db.pragma_update(None, "cache_size", -1_024);
+        modest.map_err(|e| LedgerError::sqlite("open", &data_dir.join(FILE_NAME), e))?;
+        Ok(reader)
+    }
+
     /// Opens the ledger of `data_dir`, changing nothing in it.
     ///
     /// # Errors
@@ -59,9 +70,11 @@ impl Reader {
         if !data_dir.is_dir() {
             return Err(LedgerError::NoFolder { dir: data_dir.to_owned() });
         }
-        // SQLite would only say that it cannot.
-        match std::fs::File::open(&path) {
-            Ok(_) => {}
+        // SQLite would only say that it cannot. The file is asked for and not opened: to close it would take back all
+        // locks that this process has on it (POSIX), the writer's too, and the next program that reads the ledger would
+        // remove the write-ahead log under it (sqlite.org/howtocorrupt.html, 2.2).
+        match rustix::fs::access(&path, rustix::fs::Access::READ_OK).map_err(std::io::Error::from) {
+            Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 return Err(LedgerError::NoLedger { dir: data_dir.to_owned() });
             }

@@ -117,7 +117,9 @@ impl Finisher {
     pub(super) fn finish(&mut self, job: &Job) -> Result<Outcome, FinishError> {
         let reader = match self.reader.take() {
             Some(r) => r,
-            None => Reader::open(&self.archive.data).map_err(|e| FinishError::Keeper(e.to_string()))?,
+            None => {
+                Reader::open_modest(&self.archive.data).map_err(|e| FinishError::Keeper(e.to_string()))?
+            }
         };
         let claimed = RefCell::new(Vec::new());
         let claim = |id: &str, new: &Extent| {

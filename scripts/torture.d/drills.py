@@ -162,6 +162,8 @@ def two(o):
 
 def interface(o):
     """link down and up, at both ends; the interface deleted and made again"""
+    # As `ip netns exec` does: /sys shows the network namespace that it was mounted in.
+    lab.run('mount', '-t', 'sysfs', 'sysfs', '/sys')
     s = Scene('interface', 6, long=3, seed=o.seed)
     v, rec = s.v, s.recorder
     rec.start()

@@ -162,6 +162,8 @@ def two(o):
 
 def interface(o):
     """link down and up, at both ends; the interface deleted and made again"""
+    # As `ip netns exec` does: /sys shows the network namespace that it was mounted in.
+    lab.run('mount', '-t', 'sysfs', 'sysfs', '/sys')
     s = Scene('interface', 6, long=3, seed=o.seed)
     v, rec = s.v, s.recorder
     rec.start()
@@ -350,13 +352,13 @@ def pour(name, seconds, invites, randoms):
 
 def soak(o):
     calls, minutes = o.calls or 200, o.minutes
-    s = Scene('soak', calls, seed=o.seed, lengths=(10, 120), ramp=60, snap=64, lazy=True, bank=traffic.Bank(20, 120, o.seed),
+    s = Scene('soak', calls, seed=o.seed, lengths=o.lengths, ramp=o.lengths[1] / 2, snap=64, lazy=True, bank=traffic.Bank(20, 120, o.seed),
               config='ring_mb = 256\nmedia_timeout_s = 20\n')
     v, rec = s.v, s.recorder
     rec.start()
     s.send()
     begin, rows = time.time(), []
-    print('  minute  VmRSS MB  fds  threads  CPU %  active  sealed', flush=True)
+    print('  minute  VmRSS MB  RssAnon  fds  threads  CPU %  active  sealed  ledger MB', flush=True)
     cpu = 0
     while time.time() < begin + minutes * 60:
         time.sleep(5)
@@ -365,8 +367,8 @@ def soak(o):
         now, st = (time.time() - begin, *rec.proc()), rec.status()
         rows.append(now)
         if len(rows) % 12 == 0:
-            print(f'  {now[0] / 60:6.1f}  {now[1]:8.1f}  {now[2]:3d}  {now[3]:7d}  {(now[4] - cpu) / 60 * 100:5.1f}  '
-                  f'{st.get("calls", {}).get("active")}  {st.get("calls", {}).get("sealed")}', flush=True)
+            print(f'  {now[0] / 60:6.1f}  {now[1]:8.1f}  {now[5]:7.1f}  {now[2]:3d}  {now[3]:7d}  {(now[4] - cpu) / 60 * 100:5.1f}  '
+                  f'{st.get("calls", {}).get("active")}  {st.get("calls", {}).get("sealed"):6d}  {os.path.getsize(f"{rec.data}/ledger.sqlite") / 1e6:.1f}', flush=True)
             cpu = now[4]
     s.hang_up(2)
     time.sleep(1)

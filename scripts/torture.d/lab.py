@@ -191,14 +191,14 @@ class Recorder:
         return os.listdir(f'{self.data}/spool') if os.path.isdir(f'{self.data}/spool') else []
 
     def proc(self):
-        """VmRSS in MB, descriptors, threads, CPU seconds"""
+        """VmRSS in MB, descriptors, threads, CPU seconds, RssAnon in MB"""
         pid = self.p.pid
         with open(f'/proc/{pid}/status') as f:
             s = dict(line.split(':', 1) for line in f)
         with open(f'/proc/{pid}/stat') as f:
             stat = f.read().rsplit(')', 1)[1].split()
         return (int(s['VmRSS'].split()[0]) / 1024, len(os.listdir(f'/proc/{pid}/fd')), int(s['Threads']),
-                (int(stat[11]) + int(stat[12])) / os.sysconf('SC_CLK_TCK'))
+                (int(stat[11]) + int(stat[12])) / os.sysconf('SC_CLK_TCK'), int(s['RssAnon'].split()[0]) / 1024)
 
     def verify(self, v):
         done = self.ask('verify', check=False)

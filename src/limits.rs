@@ -125,6 +125,9 @@ pub const BATCHES_QUEUED: usize = 64;
 /// The same in live recording, where the tap does not wait: a disk that stalls for a second at 1,000,000 packets/s.
 pub const BATCHES_QUEUED_LIVE: usize = 2_048;
 
+/// Batches waiting for a spool worker from which on it is behind.
+pub const BATCHES_BEHIND: usize = 64;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 
@@ -191,8 +194,8 @@ pub const SEAL_TRIES: u32 = 3;
 /// Room on the disk that sealing leaves to the calls in progress, bytes.
 pub const RESERVE_BYTES: u64 = 256 << 20;
 
-/// How long a clean stop tries to write what a refusing disk has left in memory.
-pub const STOP_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a clean stop tries to write what a refusing or slow disk has left in memory.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Events of the node that the ledger keeps: years of a quiet one, and under 20 MB of one whose network flaps.
 pub const NODE_EVENTS_KEPT: i64 = 100_000;

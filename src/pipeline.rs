@@ -224,6 +224,7 @@ impl Pipeline {
                 broken: false,
                 closing: Vec::new(),
                 waiting: Vec::new(),
+                behind: false,
                 retry_at: None,
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);

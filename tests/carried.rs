@@ -71,6 +71,19 @@ fn the_calls_a_loss_catches_are_noted_at_once_and_once() {
     assert_eq!((told, carried(&s)), (vec![false, true, true, false], 2));
 }
 
+/// A primary that was lost and is back uses its ports again, while the call that it had on them still lasts, for us.
+#[test]
+fn who_hangs_up_on_a_port_says_nothing_of_the_other_call_on_it() {
+    let mut s = Scene::new();
+    recording(&mut s, 0, "orphan", 4000);
+    recording(&mut s, 3_000, "next", 4000);
+    s.rtp(0..6_000, (CALLER, 4000), (CALLEE, 5000), 7);
+    s.request(6_000, "BYE", &headers("next", "2 BYE", "A", "B"), None);
+    s.answer(6_010, "200 OK", &headers("next", "2 BYE", "A", "B"), None);
+    dead(&mut s, 6_020..9_000, 4000);
+    assert_eq!((s.tape.primaries.len(), carried(&s)), (0, 0));
+}
+
 #[test]
 fn a_configured_primary_is_missed_once_it_is_asked() {
     let mut s = Scene::new();

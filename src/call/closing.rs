@@ -63,7 +63,7 @@ impl Roster {
 
     fn leg_over(&self, now: CaptureTime, leg: &Leg) -> Option<(CaptureTime, Over)> {
         let last = leg.media_at.map_or(leg.last_at, |m| m.max(leg.last_at));
-        let idle = now.since(last);
+        let idle = now.since(self.listens_since.map_or(last, |t| t.max(last)));
         let Some(d) = &leg.dialog else {
             return (idle > self.patience.media).then_some((last, Over::Silent));
         };

@@ -49,7 +49,14 @@ impl Roster {
             }
             return self.tell(out);
         }
-        for id in self.switchboard.owners(u.destination) {
+        let owners = self.switchboard.owners(u.destination);
+        // Of two calls on one port, as when a primary that was lost uses its ports again, one has hung up: its last packets
+        // prove nothing of the other.
+        let ended = |id: &LegId| self.legs.get(id)?.dialog.as_ref()?.ended_at();
+        if owners.iter().any(|id| ended(id).is_some()) {
+            return;
+        }
+        for id in owners {
             let live = self.legs.get(&id).filter(|l| is_up(l));
             let live = live.filter(|l| l.dialog.as_ref().is_some_and(|d| !d.on_hold()));
             // What the recorder itself sends back may well go to a closed port.

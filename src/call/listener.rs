@@ -367,7 +367,7 @@ impl Listener {
         self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
-        if tcp.fin || tcp.rst {
+        if (tcp.fin || tcp.rst) && !self.streams.peer_closed(source, destination) {
             self.roster.disconnected(at, source, tcp.rst && !known, out);
         }
     }

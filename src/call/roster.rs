@@ -60,6 +60,8 @@ pub struct Roster {
     pub(super) witness: Witness,
     /// The time of the last frame that is believed: how long a leg has been silent is told by it.
     pub(super) now: CaptureTime,
+    /// The first time that was passed: before, nobody could hear whether a call of an earlier run goes on.
+    pub(super) listens_since: Option<CaptureTime>,
     pub(super) next_leg: u64,
     pub(super) next_call: u64,
     pub(super) setups: Setups,
@@ -89,6 +91,7 @@ impl Roster {
             pairing: Pairing::default(),
             witness: Witness::default(),
             now: CaptureTime::default(),
+            listens_since: None,
             next_leg: 0,
             next_call: 0,
             setups: Setups::default(),
@@ -113,6 +116,7 @@ impl Roster {
     /// Time passes.
     pub fn pass(&mut self, now: CaptureTime) {
         self.now = now;
+        self.listens_since.get_or_insert(now);
     }
 
     /// The capture's clock was set back: nothing is younger than now.

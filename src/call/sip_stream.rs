@@ -39,6 +39,8 @@ struct Stream {
     /// Segments beyond a hole, in order of sequence, with when they came.
     ahead: Vec<(u32, CaptureTime, Vec<u8>)>,
     hole_since: Option<CaptureTime>,
+    /// Its sender has nothing more to say.
+    fin: bool,
     last_at: CaptureTime,
 }
 
@@ -74,6 +76,9 @@ impl SipStreams {
         }
         if tcp.syn || tcp.rst {
             self.forget(&key);
+        }
+        if let Some(s) = self.open.get_mut(&key) {
+            s.fin |= tcp.fin;
         }
         let known = self.open.contains_key(&key);
         let sip = known || Self::is_sip_port(source, destination) || sip::looks_like(tcp.payload);
@@ -136,6 +141,12 @@ impl SipStreams {
         s.skip_hole();
         out.push((key, s.messages()));
         self.bytes = (self.bytes + s.held()).saturating_sub(before);
+    }
+
+    /// Has the other side of this direction closed it first? What is closed then is no sign of anything.
+    #[must_use]
+    pub fn peer_closed(&self, source: Endpoint, destination: Endpoint) -> bool {
+        self.open.get(&(destination, source)).is_some_and(|s| s.fin)
     }
 
     /// Is this direction followed?

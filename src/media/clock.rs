@@ -13,6 +13,8 @@ use crate::time::CaptureTime;
 const JUMP_NS: i64 = 150_000_000;
 /// Packets that must agree before a jump to later is believed; until then they are merely late.
 const LATE_RUN: usize = 8;
+/// No packet of a stream that ends is later than this for being held up.
+const LATE_AT_MOST_NS: i64 = 1_000_000_000;
 /// The same for a jump to earlier, which lateness cannot explain.
 const EARLY_RUN: usize = 3;
 /// Stream time over which the fastest packet is looked for.
@@ -108,7 +110,9 @@ fn segments(delays: &[i64]) -> Vec<usize> {
         let ahead = |run: usize| delays.get(i..delays.len().min(i + run)).unwrap_or_default().iter().copied();
         let later = floor.saturating_add(JUMP_NS);
         let earlier = floor.saturating_sub(JUMP_NS);
-        let jumped = (d > later && ahead(LATE_RUN).all(|x| x > later))
+        // The last few packets cannot show that it stays so: what is not far later is merely late.
+        let last_few = i + LATE_RUN > delays.len() && d <= floor.saturating_add(LATE_AT_MOST_NS);
+        let jumped = (d > later && !last_few && ahead(LATE_RUN).all(|x| x > later))
             || (d < earlier && ahead(EARLY_RUN).all(|x| x < earlier.saturating_add(JUMP_NS / 2)));
         if jumped && floor != i64::MAX {
             bounds.push(i);

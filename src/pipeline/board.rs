@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub enum Part {
     /// An interface.
     Capture,
+    /// The way to the spool workers: a queue is full.
+    Queue,
     /// Calls in progress on the disk.
     Spool,
     /// Sealing.
@@ -27,6 +29,7 @@ impl Part {
             Self::Spool => "spool",
             Self::Archive => "archive",
             Self::Ledger => "ledger",
+            Self::Queue => "queue",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The tap's end of the channels: packets are gathered into batches, by leg.
 
+use super::board::Part;
 use super::{Mode, PipelineError, Shared};
 use crate::archive::finish::Job;
 use crate::call::listener::{Output, Over, Track};
@@ -127,8 +128,12 @@ impl Router {
                 }
             }
             Mode::Live => match lane.to.try_send(full) {
-                Ok(()) => lane.sent(),
-                Err(TrySendError::Full(batch)) => self.shared.queue_full(lane.keep(batch)),
+                Ok(()) => {
+                    if lane.sent() {
+                        self.shared.well(Part::Queue, n);
+                    }
+                }
+                Err(TrySendError::Full(batch)) => self.shared.queue_full(n, lane.keep(batch)),
                 Err(TrySendError::Disconnected(_)) => self.shared.fail(PipelineError::Died),
             },
         }
@@ -149,13 +154,15 @@ impl Router {
 }
 
 impl Lane {
-    /// The queue has room again: what it has cost is noted on the legs.
-    fn sent(&mut self) {
+    /// The queue has room: what it has cost is noted on the legs. Says whether that was anything.
+    fn sent(&mut self) -> bool {
         self.kept = (0, 0);
+        let cost = !self.lost.is_empty();
         for (leg, Lost { packets, from, to }) in self.lost.drain() {
             let note = Note::Lost { from, to, packets, place: Place::Queue };
             self.batch.entries.push(Entry::Note(leg, Box::new(note)));
         }
+        cost
     }
 
     /// The queue is full: media are let go and counted; what says which calls there are is kept. Gives the packets let go.

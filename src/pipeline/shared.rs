@@ -98,8 +98,15 @@ impl Shared {
         locked(&self.board).all()
     }
 
-    pub(super) fn queue_full(&self, packets: u64) {
-        self.queue_lost.fetch_add(packets, Ordering::Relaxed);
+    pub(super) fn queue_full(&self, worker: usize, packets: u64) {
+        let before = self.queue_lost.fetch_add(packets, Ordering::Relaxed);
+        if packets > 0 {
+            let all = before + packets;
+            let what = format!(
+                "the disk is too slow: the queue to a spool worker is full, and packets are lost ({all} so far); each call has a note of those it lacks"
+            );
+            self.wrong(Part::Queue, worker, &what);
+        }
     }
 
     /// Takes over what a spool worker has let go.

@@ -5,13 +5,13 @@ use super::router::{Batch, Ending, Entry};
 use super::{Mode, PipelineError, Shared, deadline};
 use crate::archive::finish::Job;
 use crate::call::switchboard::LegId;
-use crate::limits::{RETRY, STOP_PATIENCE};
+use crate::limits::{BATCHES_BEHIND, RETRY, STOP_PATIENCE};
 use crate::spool::writer::SpoolWriter;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct Spooler {
     pub(super) writer: SpoolWriter,
@@ -27,13 +27,26 @@ pub(super) struct Spooler {
     /// Legs that could not be closed yet, and jobs that found the queue full.
     pub(super) closing: Vec<(LegId, Arc<Ending>, usize)>,
     pub(super) waiting: Vec<Job>,
+    /// Many batches wait.
+    pub(super) behind: bool,
     /// After a refusal the disk is not asked again before this.
     pub(super) retry_at: Option<Instant>,
 }
 
 impl Spooler {
     pub(super) fn run(&mut self, batches: &Receiver<Batch>) {
+        let mut give_up = None;
+        let mut given_up = 0;
         for mut batch in batches {
+            // Behind on a slow disk, full buffers are written and no others: fewer and larger writes.
+            self.behind = batches.len() > BATCHES_BEHIND;
+            if self.shared.stopping() && self.mode == Mode::Live {
+                let until = *give_up.get_or_insert_with(|| deadline(STOP_PATIENCE));
+                if deadline(Duration::ZERO) > until {
+                    given_up += batch.entries.len();
+                    continue;
+                }
+            }
             // A failure further on stops a replay; what it had read before still goes to the spool. When the spool
             // itself has failed, the channel is only emptied, so that the tap does not wait for ever.
             if !self.broken {
@@ -43,7 +56,11 @@ impl Spooler {
             batch.bytes.clear();
             let _ = self.emptied.try_send(batch);
         }
-        let until = deadline(STOP_PATIENCE);
+        if given_up > 0 {
+            tracing::error!("the disk is too slow to stop in time: {given_up} packets are not in the spool");
+        }
+        self.behind = false;
+        let until = give_up.unwrap_or_else(|| deadline(STOP_PATIENCE));
         loop {
             self.retry_at = None;
             self.flush();
@@ -79,6 +96,7 @@ impl Spooler {
                     self.close(leg, ending, index);
                     Ok(())
                 }
+                Entry::Flush if self.behind => Ok(()),
                 Entry::Flush => {
                     self.flush();
                     Ok(())
@@ -111,7 +129,7 @@ impl Spooler {
     }
 
     fn flush(&mut self) {
-        if self.retry_at.is_some_and(|t| deadline(std::time::Duration::ZERO) < t) {
+        if self.retry_at.is_some_and(|t| deadline(Duration::ZERO) < t) {
             return;
         }
         let refused = self.retry_at.take().is_some();

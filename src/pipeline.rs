@@ -131,7 +131,7 @@ impl Pipeline {
         let spool_error = |error| PipelineError::Spool { path: spool.clone(), error };
         std::fs::create_dir_all(&spool).map_err(spool_error)?;
         let shared = Arc::new(Shared::default());
-        let mut book = Book {
+        let book = Book {
             ledger: (mode == Mode::Replay).then(|| Ledger::open_locked(&lock)).transpose()?,
             lock,
             data: data.to_owned(),
@@ -163,7 +163,6 @@ impl Pipeline {
             Mode::Live => {
                 let primaries: Vec<Endpoint> = config.primaries.iter().map(|a| (*a).into()).collect();
                 p.listener.watch(&primaries);
-                book.open_again();
                 let left = resume::look(&spool).map_err(spool_error)?;
                 p.unreadable = left.unreadable;
                 p.spawn_all(config, book, &archive, mode)?;

@@ -46,6 +46,9 @@ impl Book {
     }
 
     pub(super) fn run(&mut self, ended: &Receiver<Ended>) {
+        // Here and not at the start: a ledger that must be made or brought up to date keeps nobody from listening.
+        self.open_again();
+        self.shared.ledger_tried.store(true, Ordering::Release);
         let mut waiting = Vec::new();
         loop {
             match ended.recv_timeout(RETRY) {

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// What a finisher gives to the ledger: the outcome, and the spool that it makes superfluous.
@@ -56,6 +57,9 @@ impl Finisher {
         // What comes off the wire goes before; without the right to be this modest nothing is lost.
         let _ = rustix::process::nice(FINISHER_NICE);
         let mut later: VecDeque<Job> = VecDeque::new();
+        while !self.shared.ledger_tried.load(Ordering::Acquire) && !self.shared.stopping() {
+            pause(RETRY / 100);
+        }
         loop {
             match jobs.recv_timeout(RETRY) {
                 Ok(job) => later.extend(self.try_some_times(job)),

@@ -26,6 +26,8 @@ pub(super) struct Shared {
     /// What happened to the node.
     pub(super) diary: Diary,
     stopping: AtomicBool,
+    /// The ledger thread has opened the ledger, or said why it cannot.
+    pub(super) ledger_tried: AtomicBool,
     /// Free and all bytes of the disk.
     pub(super) room: Mutex<Option<(u64, u64)>>,
     /// What `status` answers: JSON.

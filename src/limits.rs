@@ -110,6 +110,9 @@ pub const EVENTS_PER_CALL: usize = 4_096;
 /// Primary recorders watched at once.
 pub const PRIMARIES: usize = 256;
 
+/// Signs that are told of one loss; each unanswered request is one.
+pub const EVIDENCE: usize = 16;
+
 /// Unanswered SIP requests watched of one primary.
 pub const REQUESTS_WATCHED: usize = 4_096;
 

@@ -224,6 +224,7 @@ impl Pipeline {
                 closing: Vec::new(),
                 waiting: Vec::new(),
                 behind: false,
+                failing: false,
                 retry_at: None,
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
@@ -277,8 +278,9 @@ impl Pipeline {
 
     /// Goes on with the calls of an earlier run.
     fn resume(&mut self, legs: Vec<Resumable>) {
+        // The recorder ran for as long as any call got packets: another may just have been silent.
+        let from = legs.iter().map(|r| r.leg.last_at).max().unwrap_or_default();
         for r in legs {
-            let from = r.leg.last_at;
             let id = self.listener.resume(r.leg);
             self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
             self.resumed.push((id, from));
@@ -289,6 +291,8 @@ impl Pipeline {
     /// The first time that we are told is when we hear again.
     fn end_of_restart(&mut self, to: CaptureTime) {
         for (leg, from) in std::mem::take(&mut self.resumed) {
+            // The clock may have been set back meanwhile.
+            let from = from.min(to);
             self.router.push(leg, Entry::Note(leg, Box::new(Note::Restart { from, to })));
         }
     }
@@ -308,6 +312,11 @@ impl Pipeline {
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
         !self.shared.failed()
+    }
+
+    /// Nothing can be heard now: no call is silent meanwhile.
+    pub fn deaf(&mut self) {
+        self.listener.deaf();
     }
 
     /// Packets were lost on their way to us: that is noted on every call that they may be missing from.

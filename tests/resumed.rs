@@ -169,6 +169,30 @@ fn a_torn_tail_costs_only_what_was_torn() {
 }
 
 #[test]
+fn a_torn_note_does_not_take_the_next_with_it() {
+    let all = frames("basic_pcmu.pcap");
+    let dir = tempdir().unwrap();
+    record(dir.path(), &all[..all.len() / 2]);
+    let notes = media(dir.path()).with_file_name("notes.jsonl");
+    fs::write(notes, "{\"note\":\"lost\",\"fro").unwrap();
+    record_to_the_end(dir.path(), &all[all.len() / 2 + 50..]);
+    let call = one(dir.path());
+    let causes: Vec<&Value> = array(&call["gaps"]).iter().map(|g| &g["cause"]).collect();
+    assert_eq!(causes, ["restart", "restart"]);
+}
+
+#[test]
+fn a_call_goes_on_after_an_outage_longer_than_its_patience() {
+    let all = frames("basic_pcmu.pcap");
+    let dir = tempdir().unwrap();
+    record(dir.path(), &all[..all.len() / 4]);
+    let later = |f: &Frame| (f.0 + Duration::from_secs(60), f.1, f.2.clone());
+    let rest: Vec<Frame> = all[all.len() / 4..].iter().map(later).collect();
+    record_to_the_end(dir.path(), &rest);
+    assert_eq!(one(dir.path())["end"], "bye");
+}
+
+#[test]
 fn a_call_that_ended_while_nobody_listened_is_sealed_with_what_is_there() {
     let all = frames("basic_pcmu.pcap");
     let dir = tempdir().unwrap();

@@ -18,10 +18,21 @@ pub fn name(template: &str, record: &CallRecord) -> String {
         .replace("{callee}", &clean(&record.callee))
 }
 
-/// A party as a part of a file name: letters, digits, `+`, `-` and `_`; at most 40 of them.
+/// Bytes of a party in a file name: two, a time and an id are far from the 255 that a file system takes.
+const PARTY_BYTES: usize = 64;
+
+/// A party as a part of a file name: letters, digits, `+`, `-` and `_`; at most 40 of them, and [`PARTY_BYTES`].
 fn clean(p: &Party) -> String {
     let text = p.number.as_deref().or(p.name.as_deref()).unwrap_or("unknown");
-    text.chars().map(|c| if c.is_alphanumeric() || "+-_".contains(c) { c } else { '_' }).take(40).collect()
+    let plain = text.chars().map(|c| if c.is_alphanumeric() || "+-_".contains(c) { c } else { '_' });
+    let mut out = String::new();
+    for c in plain.take(40) {
+        if out.len() + c.len_utf8() > PARTY_BYTES {
+            break;
+        }
+        out.push(c);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -34,5 +45,6 @@ mod tests {
         assert_eq!(clean(&p("../../etc/passwd")), "______etc_passwd");
         assert_eq!(clean(&p("+49 30*1")), "+49_30_1");
         assert_eq!(clean(&Party::default()), "unknown");
+        assert_eq!(clean(&p(&"𝒳".repeat(100))).len(), 64);
     }
 }

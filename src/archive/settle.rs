@@ -21,6 +21,8 @@ pub struct Extent {
     packets: u64,
     /// Codecs in it that were not decoded.
     undecoded: usize,
+    /// Its dialogs, sorted.
+    call_ids: Vec<String>,
 }
 
 impl Extent {
@@ -36,7 +38,24 @@ impl Extent {
             to: us(ends.max()),
             packets: r.streams.iter().map(|s| s.packets).sum(),
             undecoded: r.events.iter().filter(|e| e.what == NOT_DECODED).count(),
+            call_ids: r.call_ids.clone(),
         }
+    }
+
+    /// Its dialogs.
+    #[must_use]
+    pub fn call_ids(&self) -> &[String] {
+        &self.call_ids
+    }
+
+    /// Is it some of the dialogs of a call that holds all of it? So is what is left when the spool of a call of several
+    /// dialogs was being removed and a kill came in between.
+    #[must_use]
+    pub fn is_part_of(&self, whole: &Self) -> bool {
+        !self.call_ids.is_empty()
+            && self.call_ids.len() < whole.call_ids.len()
+            && self.call_ids.iter().all(|c| whole.call_ids.contains(c))
+            && self.within(whole)
     }
 
     /// Is all of `self` in `other`?
@@ -97,7 +116,7 @@ mod tests {
     use super::*;
 
     fn extent(from: i64, to: i64, packets: u64) -> Extent {
-        Extent { from: CaptureTime(from), to: CaptureTime(to), packets, undecoded: 2 }
+        Extent { from: CaptureTime(from), to: CaptureTime(to), packets, undecoded: 2, call_ids: Vec::new() }
     }
 
     #[test]

@@ -94,8 +94,12 @@ impl Roster {
             }
             if leg.dialog.is_none() {
                 self.alone.remove(leg.ends, *id);
-            } else if self.by_call_id.remove(&leg.call_id).is_some() && self.ended_ids.len() < TOMBSTONES {
-                self.ended_ids.insert(leg.call_id, now);
+            } else if self.by_call_id.get(&leg.call_id) == Some(id) {
+                // Not that of a younger leg of the same Call-ID, when an earlier run left both.
+                self.by_call_id.remove(&leg.call_id);
+                if self.ended_ids.len() < TOMBSTONES {
+                    self.ended_ids.insert(leg.call_id, now);
+                }
             }
         }
         out.finish(&legs, over, carried.into_iter().next());

@@ -217,6 +217,11 @@ impl Listener {
         self.pass(self.clocks.steady(at, self.now), out);
     }
 
+    /// Nothing can be heard now, as when no interface has a link: nobody is silent meanwhile.
+    pub fn deaf(&mut self) {
+        self.roster.deaf();
+    }
+
     /// The host's clock was set: what was `from` is called `to` from now on. No patience is longer or shorter by it,
     /// and each leg that is up gets a note, behind which its packets are dated by the new clock.
     pub fn step(&mut self, from: CaptureTime, to: CaptureTime, out: &mut impl Output) {

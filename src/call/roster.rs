@@ -116,11 +116,21 @@ impl Roster {
     /// Time passes.
     pub fn pass(&mut self, now: CaptureTime) {
         self.now = now;
-        self.listens_since.get_or_insert(now);
+        if self.listens_since.is_none() {
+            // What an earlier run dated after now was dated by a clock that has been set back since.
+            self.set_back(now);
+            self.listens_since = Some(now);
+        }
+    }
+
+    /// Nothing can be heard now: nobody is silent meanwhile.
+    pub fn deaf(&mut self) {
+        self.listens_since = Some(self.now);
     }
 
     /// The capture's clock was set back: nothing is younger than now.
     pub fn set_back(&mut self, now: CaptureTime) {
+        self.listens_since = self.listens_since.map(|t| t.min(now));
         for l in self.legs.values_mut() {
             l.last_at = l.last_at.min(now);
             l.media_at = l.media_at.map(|t| t.min(now));

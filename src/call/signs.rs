@@ -1,7 +1,7 @@
 //! What speaks against one primary, and how heavy it weighs.
 
 use super::witness::{Loss, Verdict};
-use crate::limits::REQUESTS_WATCHED;
+use crate::limits::{EVIDENCE, REQUESTS_WATCHED};
 use crate::time::CaptureTime;
 use hashbrown::HashMap;
 use std::time::Duration;
@@ -187,7 +187,12 @@ impl Primary {
             return None;
         }
         let from = signs.iter().map(|s| s.1).min()?;
-        let loss = Loss { from, back: None, evidence: signs.into_iter().map(|s| s.2).collect() };
+        let mut evidence: Vec<String> = signs.into_iter().map(|s| s.2).collect();
+        if evidence.len() > EVIDENCE {
+            let more = evidence.split_off(EVIDENCE).len();
+            evidence.push(format!("and {more} more"));
+        }
+        let loss = Loss { from, back: None, evidence };
         if self.losses.len() >= MAX_LOSSES {
             self.losses.remove(0);
         }

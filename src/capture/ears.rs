@@ -200,8 +200,10 @@ impl Ears {
 
     /// Waits for frames, at most for this long; a signal ends it too.
     pub fn wait(&self, most: Duration) {
-        let fds = self.ears.iter().filter_map(|e| e.live.as_ref());
+        // Who has a frame that waits for an earlier one has nothing new to tell, and would end the wait at once.
+        let fds = self.ears.iter().filter(|e| e.held.is_none()).filter_map(|e| e.live.as_ref());
         let mut fds: Vec<PollFd<'_>> = fds.map(|l| PollFd::new(l, PollFlags::IN)).collect();
+        let most = if fds.len() < self.ears.len() { most.min(HOLDBACK / 4) } else { most };
         let most = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
         // Interrupted, or an interface that is gone: the next frame tells.
         let _ = poll(&mut fds, Some(&most));

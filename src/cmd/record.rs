@@ -37,7 +37,7 @@ pub struct Args {
 /// When it cannot begin: the interface, the data folder or the configuration cannot be used.
 pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
     let config = args.config.load()?;
-    log::start(&config);
+    let _log = log::start(&config);
     let data = args.data.folder_or(&config);
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
@@ -154,6 +154,7 @@ impl Tap {
         let now = wall_clock();
         if let Some(expected) = self.clock.set(now, steady()) {
             self.pipeline.clock_step(expected, now);
+            self.looked_at = now;
         }
         let mut last = now;
         let pipeline = &mut self.pipeline;
@@ -171,6 +172,9 @@ impl Tap {
             let write = steady - self.flushed >= self.pace();
             if write {
                 self.flushed = steady;
+            }
+            if !self.ears.figures().any(|f| f.up) {
+                self.pipeline.deaf();
             }
             going = self.pipeline.tick(at, write);
             self.tell_changes(now);

@@ -127,6 +127,10 @@ pub(super) fn recording_name<'de, D: Deserializer<'de>>(d: D) -> Result<String, 
 
 /// A name stays under `recordings/`, is one a call, and has no token that nobody fills.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
+    // Two parties of 64 bytes in one part of the path, a time, an id, and an ending leave so much of 255.
+    if name.split('/').any(|part| part.len() > 90) {
+        return Err("must have no part between slashes of more than 90 bytes".into());
+    }
     let mut rest = name;
     let mut has_id = false;
     while let Some(at) = rest.find(['{', '}']) {

@@ -168,10 +168,12 @@ impl Book {
         }
         let mut under_way = locked(&self.shared.under_way);
         for e in ended {
+            // A spool that stays is sealed again at the next start, with the same result. The media of all its legs goes
+            // first: killed in between, media that stayed without its signalling would be a call of media alone.
             for f in &e.folders {
-                // A spool that stays is sealed again at the next start, with the same result. Its media goes first:
-                // killed between the two, media that stayed without its signalling would be a call of media alone.
                 let _ = self.disk.remove(&f.join(MEDIA));
+            }
+            for f in &e.folders {
                 let _ = self.disk.remove_folder(f);
             }
             match &e.outcome {

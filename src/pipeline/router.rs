@@ -184,6 +184,14 @@ impl Lane {
                         (lost.packets, lost.to) = (lost.packets + 1, at);
                     }
                 }
+                Entry::Close(leg, ending, index) => {
+                    // Behind its end nobody would know whose loss it was.
+                    if let Some(Lost { packets, from, to }) = self.lost.remove(&leg) {
+                        let note = Note::Lost { from, to, packets, place: Place::Queue };
+                        kept.entries.push(Entry::Note(leg, Box::new(note)));
+                    }
+                    kept.entries.push(Entry::Close(leg, ending, index));
+                }
                 // One that waits already is enough.
                 Entry::Flush if i < self.kept.0 => {}
                 // For hours nothing was taken: those calls are sealed at the next start, from what is there.

@@ -1,7 +1,7 @@
 //! A finisher: a finished call's spool becomes a sealed recording.
 
 use super::board::Part;
-use super::{Mode, Shared, locked, pause};
+use super::{Mode, PipelineError, Shared, locked, pause};
 use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::ledger::{LedgerError, Reader};
@@ -82,11 +82,9 @@ impl Finisher {
             match self.finish(&job) {
                 Ok(outcome) => {
                     self.shared.well(Part::Archive, self.number);
-                    let _ = self.sealed.send(Ended { outcome, folders: job.folders });
-                    return None;
-                }
-                Err(FinishError::Spool(e)) => {
-                    self.shared.leave(&e);
+                    if self.sealed.send(Ended { outcome, folders: job.folders }).is_err() {
+                        self.shared.fail(PipelineError::Died);
+                    }
                     return None;
                 }
                 Err(e) => {
@@ -154,6 +152,9 @@ fn claim(shared: &Shared, reader: &Reader, id: &str, new: &Extent) -> Result<Cla
     let wait = shared.settled.wait_while(taken, |t| t.contains(id) && !shared.failed() && !shared.stopping());
     let mut taken = wait.unwrap_or_else(PoisonError::into_inner);
     let known = reader.get(id)?;
+    if known.is_none() && reader.by_call_ids(new.call_ids())?.iter().any(|r| new.is_part_of(&Extent::of(r))) {
+        return Ok(Claim::Known);
+    }
     let verdict = settle(new, known.as_ref().map(Extent::of).as_ref());
     Ok(match verdict {
         Verdict::Known => Claim::Known,

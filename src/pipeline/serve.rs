@@ -1,6 +1,7 @@
 //! The threads that look after a live recorder: one makes sure that the spool is on the disk, one answers `status`, one
 //! runs the command for a change of a primary.
 
+use super::board::Part;
 use super::shared::{Shared, locked};
 use super::{deadline, pause};
 use crate::limits::{COMMAND_PATIENCE, STATUS_PATIENCE};
@@ -19,6 +20,9 @@ use std::time::Duration;
 /// The socket that a running recorder answers `status` on, in the data folder.
 const SOCKET: &str = "status.sock";
 
+/// The number of this part's thread among those that write the spool.
+const SYNC: usize = usize::MAX;
+
 /// How often a thread looks whether the recorder stops.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -30,8 +34,16 @@ pub(super) fn keep_synced(data: &Path, every: Duration, shared: &Shared) {
         *locked(&shared.room) = super::room(data);
         pause(LOOK);
         if deadline(Duration::ZERO) >= due {
-            // A sync that fails shows as a write that fails.
-            super::sync_disk(data);
+            // A write that the disk failed to take later is told here, and nowhere else.
+            if super::sync_disk(data) {
+                shared.well(Part::Spool, SYNC);
+            } else {
+                let path = data.display();
+                let what = format!(
+                    "cannot sync the disk of {path}: what was written in the last seconds may be lost; see the kernel's log (dmesg)"
+                );
+                shared.wrong(Part::Spool, SYNC, &what);
+            }
             due = deadline(every);
         }
     }
@@ -65,6 +77,11 @@ pub(super) fn answer(listener: &UnixListener, data: &Path, shared: &Shared) {
     let look = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK.subsec_nanos()) };
     while !shared.stopping() {
         let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&look));
+        if locked(&shared.status).is_empty() {
+            // Nothing is published yet: who asks waits a moment.
+            pause(LOOK / 10);
+            continue;
+        }
         while let Ok((mut client, _)) = listener.accept() {
             let status = locked(&shared.status).clone();
             let _ = client.set_write_timeout(Some(STATUS_PATIENCE));

@@ -6,7 +6,7 @@ use super::{Mode, PipelineError, Shared, deadline};
 use crate::archive::finish::Job;
 use crate::call::switchboard::LegId;
 use crate::limits::{BATCHES_BEHIND, RETRY, STOP_PATIENCE};
-use crate::spool::writer::SpoolWriter;
+use crate::spool::writer::{SpoolWriter, is_of_the_disk};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ pub(super) struct Spooler {
     /// Legs that could not be closed yet, and jobs that found the queue full.
     pub(super) closing: Vec<(LegId, Arc<Ending>, usize)>,
     pub(super) waiting: Vec<Job>,
+    /// The last time something was refused.
+    pub(super) failing: bool,
     /// Many batches wait.
     pub(super) behind: bool,
     /// After a refusal the disk is not asked again before this.
@@ -115,7 +117,10 @@ impl Spooler {
                 self.shared.fail(PipelineError::Spool { path: self.root.clone(), error });
             }
             Err(error) => {
-                self.retry_at = Some(deadline(RETRY));
+                self.failing = true;
+                if is_of_the_disk(&error) {
+                    self.retry_at = Some(deadline(RETRY));
+                }
                 let path = self.root.display();
                 let kept =
                     "what is captured is held in memory as far as it goes, and written when there is room";
@@ -132,7 +137,8 @@ impl Spooler {
         if self.retry_at.is_some_and(|t| deadline(Duration::ZERO) < t) {
             return;
         }
-        let refused = self.retry_at.take().is_some();
+        self.retry_at = None;
+        let failing = std::mem::take(&mut self.failing);
         let flushed = self.writer.flush();
         self.told(flushed);
         if self.retry_at.is_none() {
@@ -141,7 +147,7 @@ impl Spooler {
             }
         }
         // A worker that had nothing to write knows nothing of the disk: it must not take back what another said.
-        if refused && self.retry_at.is_none() && self.mode == Mode::Live {
+        if failing && !self.failing && self.mode == Mode::Live {
             self.shared.well(Part::Spool, self.number);
         }
         for job in std::mem::take(&mut self.waiting) {
@@ -168,11 +174,11 @@ impl Spooler {
     fn hand_on(&mut self, job: Job) {
         match self.mode {
             Mode::Replay => drop(self.jobs.send(job)),
-            Mode::Live => {
-                if let Err(TrySendError::Full(job)) = self.jobs.try_send(job) {
-                    self.waiting.push(job);
-                }
-            }
+            Mode::Live => match self.jobs.try_send(job) {
+                Ok(()) => {}
+                Err(TrySendError::Full(job)) => self.waiting.push(job),
+                Err(TrySendError::Disconnected(_)) => self.shared.fail(PipelineError::Died),
+            },
         }
     }
 }

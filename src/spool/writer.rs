@@ -90,8 +90,10 @@ impl SpoolWriter {
     /// whole; what is behind is cut off.
     pub fn resume(&mut self, leg: LegId, folder: PathBuf, lengths: [u64; 2]) {
         let [signalling, media] = lengths.map(|written| Tail { written, torn: true, ..Tail::default() });
-        let notes = std::fs::metadata(folder.join(NOTES)).map_or(0, |m| m.len());
-        let notes = Tail { written: notes, ..Tail::default() };
+        // A note that a kill has torn is cut off, or the next would be one line with it.
+        let text = std::fs::read(folder.join(NOTES)).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
+        let notes = Tail { written: whole as u64, torn: true, ..Tail::default() };
         self.legs.insert(leg, Leg { folder, made: true, signalling, media, notes, ..Leg::default() });
     }
 
@@ -186,8 +188,8 @@ impl SpoolWriter {
         let before = l.waiting();
         let done = l.write(&self.root, &self.disk);
         self.held -= before - l.waiting();
-        if done.is_err() {
-            self.refused = true;
+        if let Err(e) = &done {
+            self.refused |= is_of_the_disk(e);
             self.list(leg);
         }
         done
@@ -199,7 +201,8 @@ impl SpoolWriter {
 }
 
 /// Would it be the same with every other file? They need not be tried then.
-fn is_of_the_disk(e: &io::Error) -> bool {
+#[must_use]
+pub fn is_of_the_disk(e: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(e.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
 }
@@ -224,11 +227,12 @@ impl Leg {
             self.make(root, disk)?;
         }
         let folder = &self.folder;
+        // Notes before what they are of: a step of the clock explains the dates of the packets behind it.
         let written = self
-            .signalling
-            .write(&folder.join(SIGNALLING), &FILE_HEADER, disk)
-            .and_then(|()| self.media.write(&folder.join(MEDIA), &FILE_HEADER, disk))
-            .and_then(|()| self.notes.write(&folder.join(NOTES), &[], disk));
+            .notes
+            .write(&folder.join(NOTES), &[], disk)
+            .and_then(|()| self.signalling.write(&folder.join(SIGNALLING), &FILE_HEADER, disk))
+            .and_then(|()| self.media.write(&folder.join(MEDIA), &FILE_HEADER, disk));
         if written.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) && root.is_dir() {
             // Somebody has removed the folder of a call in progress: what comes from now on is kept all the same.
             self.made = false;

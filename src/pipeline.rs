@@ -48,7 +48,7 @@ use hashbrown::HashSet;
 use host::{deadline, pause, room, sync_disk};
 use router::{Batch, Entry, Router};
 use sealing::{Ended, Finisher};
-use shared::{Shared, locked};
+use shared::{Shared, StopThreads, locked};
 use spooling::Spooler;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,15 +100,6 @@ pub struct Pipeline {
     /// Legs of an earlier run, and their last packets.
     resumed: Vec<(LegId, CaptureTime)>,
     _stop: StopThreads,
-}
-
-/// What looks after a live recorder ends with it, however that ends.
-struct StopThreads(Arc<Shared>);
-
-impl Drop for StopThreads {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
 }
 
 impl Pipeline {

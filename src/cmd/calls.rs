@@ -51,7 +51,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         carried: args.carried,
     };
     let active = in_progress::look(&data, &filter);
-    let reader = Reader::open(&data)?;
+    let reader = super::read(&data)?;
     if args.json {
         each(&reader, &filter, active, |call| json_line(out, &call))?;
         return Ok(Exit::Done);

@@ -3,7 +3,7 @@
 use super::calls::when;
 use super::terminal::{clean, fit, utc};
 use super::{DataArgs, Exit, Failure, json_line};
-use crate::ledger::{NodeEvent, Reader};
+use crate::ledger::NodeEvent;
 use crate::time::CaptureTime;
 use std::io::{self, Write};
 
@@ -28,7 +28,7 @@ pub struct Args {
 /// # Errors
 /// When there is no ledger or it cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let events = Reader::open(&args.data.folder())?.events(args.since, args.until, usize::MAX)?;
+    let events = super::read(&args.data.folder())?.events(args.since, args.until, usize::MAX)?;
     if args.json {
         events.iter().try_for_each(|e| json_line(out, e))?;
         return Ok(Exit::Done);

@@ -2,7 +2,6 @@
 
 use super::sealed_file::{self, Problem};
 use super::{DataArgs, Exit, Failure};
-use crate::ledger::Reader;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
@@ -32,7 +31,7 @@ pub fn run(args: &Args, _out: &mut dyn Write) -> Result<Exit, Failure> {
         "flac" | "opus" | "json" => return Err(not_yet(&extension)),
         _ => return Err(unknown(&args.to)),
     };
-    let call = Reader::open(&args.data.folder())?.find(&args.id)?;
+    let call = super::read(&args.data.folder())?.find(&args.id)?;
     let Some(file) = call.files.iter().find(|f| f.kind == kind && f.format == format) else {
         let why = match kind {
             "audio" => "no media of it was heard or could be decoded; its packets may be there, as .pcap",

@@ -63,7 +63,7 @@ fn rank(call: &CallRecord, asked: &str) -> Option<u8> {
 /// The call a person means, in progress or of the ledger, with the folders of the legs of one in progress.
 pub(super) fn find(data: &Path, asked: &str) -> Result<(CallRecord, Vec<PathBuf>), LedgerError> {
     let active = all(data, false);
-    let reader = Reader::open(data)?;
+    let reader = super::read(data)?;
     reader.at_one_moment(|| {
         let mut ranked: Vec<(u8, InProgress)> = unsealed(active, &reader)?
             .into_iter()

@@ -19,12 +19,13 @@ pub mod verify;
 
 use crate::capture::live::LiveError;
 use crate::config::{Config, ConfigError};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Lock, Reader};
 use crate::pipeline::PipelineError;
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The second ear on a phone system: records calls from a mirrored port or a capture file.
 #[derive(Debug, Parser)]
@@ -208,6 +209,20 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Verb::Rebuild(args) => rebuild::run(args, out),
         Verb::Config(args) => config::run(args, out),
     }
+}
+
+/// The ledger of a data folder, to be read. A recorder that has just begun on a new folder is making it.
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn read(data: &Path) -> Result<Reader, LedgerError> {
+    for _ in 0..100 {
+        match Reader::open(data) {
+            Err(LedgerError::NoLedger { .. }) if Lock::is_held(data) => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
+    Reader::open(data)
 }
 
 /// One JSON object, on a line of its own.

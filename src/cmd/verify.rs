@@ -45,7 +45,7 @@ struct Sum {
 /// # Errors
 /// When a file is not what was sealed, a call is not there, or the ledger cannot be read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let reader = Reader::open(&args.data.folder())?;
+    let reader = super::read(&args.data.folder())?;
     let mut sum = Sum::default();
     let mut check = |call: &CallRecord| check(args, &reader, call, &mut sum, out);
     for id in &args.ids {

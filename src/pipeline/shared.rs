@@ -9,7 +9,7 @@ use crate::wire::endpoint::Endpoint;
 use crossbeam_channel::Sender;
 use hashbrown::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// State that all threads see.
 #[derive(Default)]
@@ -144,5 +144,14 @@ impl Shared {
                 tracing::warn!(%primary, back_at = %back, "the primary {primary} is back");
             }
         }
+    }
+}
+
+/// What looks after a live recorder ends with it, however that ends.
+pub(super) struct StopThreads(pub(super) Arc<Shared>);
+
+impl Drop for StopThreads {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }

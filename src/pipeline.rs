@@ -281,11 +281,16 @@ impl Pipeline {
 
     /// The first time that we are told is when we hear again.
     fn end_of_restart(&mut self, to: CaptureTime) {
+        if self.resumed.is_empty() {
+            return;
+        }
         for (leg, from) in std::mem::take(&mut self.resumed) {
             // The clock may have been set back meanwhile.
             let from = from.min(to);
             self.router.push(leg, Entry::Note(leg, Box::new(Note::Restart { from, to })));
         }
+        // At once: the next kill may come in a moment.
+        self.router.flush(true);
     }
 
     /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.

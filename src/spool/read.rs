@@ -62,17 +62,26 @@ pub struct LegStory {
 /// # Errors
 /// When a file cannot be opened.
 pub fn outline(folder: &Path) -> Result<LegStory, OpenError> {
+    let mut story = signalling(folder)?;
+    if let Some(mut file) = story.open(1)?
+        && let Some(f) = file.next_frame()
+    {
+        story.count(f.at);
+    }
+    Ok(story)
+}
+
+/// The same from its signalling alone: of a spool of a thousand legs not a block of media is read for it.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn signalling(folder: &Path) -> Result<LegStory, OpenError> {
     let mut story = LegStory::begin(folder, Base::End);
     if let Some(mut file) = story.open(0)? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
             story.hear(f.at, f.bytes);
         }
-    }
-    if let Some(mut file) = story.open(1)?
-        && let Some(f) = file.next_frame()
-    {
-        story.count(f.at);
     }
     Ok(story)
 }

@@ -79,7 +79,10 @@ fn remove_empty(folder: &Path) -> Option<String> {
 }
 
 fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
-    let story = read::outline(folder).map_err(|e| e.to_string())?;
+    let mut story = read::signalling(folder).map_err(|e| e.to_string())?;
+    if story.dialog.is_none() {
+        story = read::outline(folder).map_err(|e| e.to_string())?;
+    }
     let tail = |name: &str| tail(&folder.join(name)).map_err(|e| format!("{}: {e}", folder.display()));
     let (signalling, media) = (tail(SIGNALLING)?, tail(MEDIA)?);
     let Some(last_at) = story.last_at.max(media.last_at) else { return Ok(None) };

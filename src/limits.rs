@@ -131,6 +131,9 @@ pub const BATCHES_QUEUED_LIVE: usize = 2_048;
 /// Batches waiting for a spool worker from which on it is behind.
 pub const BATCHES_BEHIND: usize = 64;
 
+/// Emptied batches of one worker that are kept to be used again: what a stall has taken is given back.
+pub const BATCHES_RECYCLED: usize = 16;
+
 /// Calls waiting to be finished; in a replay the tap waits when they are more.
 pub const FINISH_QUEUED: usize = 256;
 

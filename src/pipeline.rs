@@ -34,7 +34,8 @@ use crate::config::Config;
 use crate::disk::Disk;
 use crate::ledger::{Ledger, Lock, Reader};
 use crate::limits::{
-    BATCHES_QUEUED, BATCHES_QUEUED_LIVE, COMMANDS_QUEUED, FINISH_QUEUED, FINISH_QUEUED_LIVE, LEDGER_QUEUED,
+    BATCHES_QUEUED, BATCHES_QUEUED_LIVE, BATCHES_RECYCLED, COMMANDS_QUEUED, FINISH_QUEUED,
+    FINISH_QUEUED_LIVE, LEDGER_QUEUED,
 };
 use crate::spool::leftover;
 use crate::spool::resume::{self, Resumable};
@@ -197,7 +198,7 @@ impl Pipeline {
         };
         let (jobs, finishing) = bounded::<Job>(queued);
         let (sealed, ledgering) = bounded::<Ended>(LEDGER_QUEUED);
-        let (emptied, empty) = bounded::<Batch>(BATCHES_QUEUED * workers);
+        let (emptied, empty) = bounded::<Batch>(BATCHES_RECYCLED * workers);
         let root = self.data.join("spool");
         let mut lanes = Vec::new();
         for n in 0..workers {

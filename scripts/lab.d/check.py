@@ -36,7 +36,7 @@ class Truth:
         # A replay of the mirror ends too early for the time-out.
         self.end = ('bye',) if byes else ('media-timeout',) if drill.live else ('media-timeout', 'capture-end')
         self.ended = min(byes) if byes else max(at for at, _ in self.media)
-        self.carried = s.carried if number == 0 else False
+        self.carried = drill.expected() if number == 0 else False
         self.lost_at = drill.lost_at and drill.lost_at + s.shown - LOST
 
 
@@ -78,7 +78,7 @@ class Checks:
 
     def told(self):
         """the operator is told once of each change, by the command and in the ledger"""
-        expected = self.drill.scenario.carried
+        expected = self.drill.expected()
         if expected is None:
             return
         path = f'{self.folder}/told.jsonl'

@@ -64,6 +64,10 @@ class Drill:
             if self.recorder.poll() is not None:
                 raise RuntimeError(f'the recorder ended with status {self.recorder.returncode}; see record.err')
 
+    def expected(self):
+        """is the first call carried? None: a capture that ends with the call does not tell"""
+        return None if self.scenario.overdue and not self.live else self.scenario.carried
+
     def config(self):
         path = f'{self.folder}/earwitness.toml'
         with open(path, 'w', encoding='ascii') as out:

@@ -12,7 +12,7 @@ impl Roster {
     pub fn sweep(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
         self.promote(now, Ripe::Old, counters, out);
         self.switchboard.sweep(now);
-        self.look_after(out);
+        self.look_after(now, out);
         self.farewells.retain(|f| now.since(f.2) < SIGNALLING_LINGER * 2);
         self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
         self.sweep_setups(counters, out);

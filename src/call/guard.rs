@@ -182,8 +182,10 @@ impl Roster {
         }
     }
 
-    /// Calls that were silent when their primary was lost are caught once they go on.
-    pub(super) fn look_after(&mut self, out: &mut impl Output) {
+    /// Time passes: answers are overdue, and calls that were silent when their primary was lost are caught once they go on.
+    pub(super) fn look_after(&mut self, now: CaptureTime, out: &mut impl Output) {
+        self.witness.pass(now);
+        self.tell(out);
         for primary in self.witness.lost() {
             self.carry_all(primary, out);
         }

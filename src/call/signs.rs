@@ -12,6 +12,13 @@ const MEMORY: Duration = Duration::from_secs(30);
 /// Copies of one packet, as two mirrored ports deliver them, come closer together than any retransmission.
 const COPY: Duration = Duration::from_millis(100);
 
+/// A request that no answer has followed for so long is a sign, also where nothing is sent again (RFC 3261, 17.1.2.2: over
+/// TCP there is no Timer E). A recorder answers at once; 4 s is the longest it would be given between two copies (T2).
+const OVERDUE: Duration = Duration::from_secs(4);
+
+/// Two requests this far apart do not lack their answers by one moment's losses of the mirror.
+const APART: Duration = Duration::from_secs(1);
+
 /// Of more requests than these the signs are weighed at most ten times a second.
 const MANY_REQUESTS: usize = 64;
 
@@ -29,6 +36,8 @@ pub(super) struct Request {
     first: CaptureTime,
     last: CaptureTime,
     times: u32,
+    /// No answer came for [`OVERDUE`].
+    overdue: bool,
 }
 
 /// Several signs of one kind.
@@ -84,13 +93,29 @@ impl Primary {
                 return false;
             }
         }
-        let r = self.table(what).entry_ref(key).or_insert(Request { first: at, last: at, times: 0 });
+        let r = self.table(what).entry_ref(key).or_insert(Request {
+            first: at,
+            last: at,
+            times: 0,
+            overdue: false,
+        });
         if r.times > 0 && at.since(r.last) <= COPY {
             return false;
         }
         (r.times, r.last) = (r.times + 1, at);
         let again = r.times >= 3;
         again && (self.table(what).len() <= MANY_REQUESTS || self.may_look(at))
+    }
+
+    /// Time passes. Says whether a request has become overdue; only who has ever been heard can owe an answer.
+    pub(super) fn wait(&mut self, now: CaptureTime) -> bool {
+        let mut news = false;
+        for r in self.requests.values_mut().filter(|_| self.heard_at.is_some()) {
+            let late = !r.overdue && now.since(r.first) >= OVERDUE;
+            r.overdue |= late;
+            news |= late;
+        }
+        news
     }
 
     fn table(&mut self, what: Asked) -> &mut HashMap<Vec<u8>, Request> {
@@ -168,6 +193,7 @@ impl Primary {
                 out.push((halves, r.first, format!("{what} ({} times)", r.times)));
             }
         }
+        add_overdue(self.requests.values(), &mut out);
         out.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
         out
     }
@@ -198,5 +224,15 @@ impl Primary {
         }
         self.losses.push(loss.clone());
         Some(loss)
+    }
+}
+
+/// Requests that were not sent again and lack their answers: one may have been lost on the mirror.
+fn add_overdue<'a>(requests: impl Iterator<Item = &'a Request>, out: &mut Vec<(u32, CaptureTime, String)>) {
+    let times = requests.filter(|r| r.overdue && r.times < 3).map(|r| r.first).collect::<Vec<_>>();
+    if let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) {
+        let halves = if last.since(*first) >= APART { 2 } else { 1 };
+        let what = format!("SIP request without answer for {} s ({} times)", OVERDUE.as_secs(), times.len());
+        out.push((halves, *first, what));
     }
 }

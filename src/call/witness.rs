@@ -12,6 +12,8 @@
 //! | it refused a new connection | ½ |
 //! | a SIP request sent three times without any answer | ½ each |
 //! | the same, four times or more | 1 |
+//! | SIP requests, each sent once or twice (TCP), without any answer for 4 s | ½ |
+//! | the same, two of them at least 1 s apart | 1 |
 //! | a TCP segment sent three times without any segment back | ½ each |
 //! | the same, four times or more | 1 |
 //! | ARP asked for it three times over 2 s without an answer | 1 |
@@ -133,6 +135,14 @@ impl Witness {
     pub fn sent(&mut self, at: CaptureTime, primary: Endpoint, key: &[u8]) {
         if self.primaries.get_mut(&primary).is_some_and(|p| p.ask(at, Asked::Tcp, key)) {
             self.judge(at, primary);
+        }
+    }
+
+    /// Time passes: who was asked should have answered.
+    pub fn pass(&mut self, now: CaptureTime) {
+        let late = self.primaries.iter_mut().filter_map(|(e, p)| p.wait(now).then_some(*e));
+        for e in late.collect::<Vec<_>>() {
+            self.judge(now, e);
         }
     }
 

@@ -93,3 +93,37 @@ fn arp() {
     }
     assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2000));
 }
+
+#[test]
+fn a_hung_primary_over_tcp_acknowledges_and_answers_nothing() {
+    let (mut w, e) = primary();
+    w.asked(t(2600), e, b"update-near");
+    w.asked(t(2605), e, b"update-far");
+    w.acknowledged(e);
+    for s in 3..30 {
+        w.pass(t(s * 1000)); // one moment's losses on the mirror: what it answered may have been lost
+    }
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    w.asked(t(30_100), e, b"bye-near");
+    w.pass(t(34_000));
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    w.pass(t(35_000));
+    assert_eq!(w.verdict(e), Some(Verdict::Lost));
+    assert_eq!(w.caught(e, t(0), t(34_000)).unwrap().from, t(2600));
+}
+
+#[test]
+fn who_answers_owes_nothing_and_who_was_never_heard_owes_none() {
+    let (mut w, e) = primary();
+    w.asked(t(1000), e, b"options-1");
+    w.asked(t(3000), e, b"options-2");
+    w.heard(t(4900), e);
+    w.pass(t(60_000));
+    assert_eq!(w.verdict(e), Some(Verdict::Well));
+    let configured = Endpoint::new("10.0.0.10".parse().unwrap(), 5060);
+    w.watch(configured); // a mirror of one direction alone never shows what it says
+    w.asked(t(1000), configured, b"bye-1");
+    w.asked(t(3000), configured, b"bye-2");
+    w.pass(t(10_000));
+    assert_eq!(w.verdict(configured), Some(Verdict::Well));
+}

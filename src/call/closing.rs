@@ -4,7 +4,7 @@ use super::listener::{Counters, Output, Over};
 use super::prebuffer::Ripe;
 use super::record::Carried;
 use super::roster::{Leg, Roster};
-use crate::limits::{SETUPS_FINISHED, SIGNALLING_LINGER, TOMBSTONE_AGE, TOMBSTONES};
+use crate::limits::{SETUPS_FINISHED, SIGNALLING_LINGER};
 use crate::time::CaptureTime;
 
 impl Roster {
@@ -14,7 +14,7 @@ impl Roster {
         self.switchboard.sweep(now);
         self.look_after(now, out);
         self.farewells.retain(|f| now.since(f.2) < SIGNALLING_LINGER * 2);
-        self.ended_ids.retain(|_, t| now.since(*t) < TOMBSTONE_AGE);
+        self.ended_ids.sweep(now);
         self.sweep_setups(counters, out);
         let over: Vec<(u64, Over)> =
             self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
@@ -97,9 +97,7 @@ impl Roster {
             } else if self.by_call_id.get(&leg.call_id) == Some(id) {
                 // Not that of a younger leg of the same Call-ID, when an earlier run left both.
                 self.by_call_id.remove(&leg.call_id);
-                if self.ended_ids.len() < TOMBSTONES {
-                    self.ended_ids.insert(leg.call_id, now);
-                }
+                self.ended_ids.insert(leg.call_id.as_slice(), now);
             }
         }
         out.finish(&legs, over, carried.into_iter().next());

@@ -4,6 +4,7 @@ mod alone;
 mod clocks;
 mod closing;
 pub mod dialog;
+mod ended;
 mod guard;
 pub mod identity;
 mod joining;

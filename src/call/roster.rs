@@ -2,6 +2,7 @@
 
 use super::alone::{Alone, ends};
 use super::dialog::{Dialog, Heard};
+use super::ended::Ended;
 use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
@@ -47,7 +48,7 @@ pub struct Roster {
     pub(super) legs: HashMap<LegId, Leg>,
     pub(super) by_call_id: HashMap<Vec<u8>, LegId>,
     pub(super) calls: BTreeMap<u64, Vec<LegId>>,
-    pub(super) ended_ids: HashMap<Vec<u8>, CaptureTime>,
+    pub(super) ended_ids: Ended,
     pub(super) alone: Alone,
     /// Dialogs of which only the BYE was heard: hosts, and when.
     pub(super) farewells: BTreeSet<(Endpoint, Endpoint, CaptureTime, LegId)>,
@@ -82,7 +83,7 @@ impl Roster {
             legs: HashMap::new(),
             by_call_id: HashMap::new(),
             calls: BTreeMap::new(),
-            ended_ids: HashMap::new(),
+            ended_ids: Ended::default(),
             alone: Alone::default(),
             farewells: BTreeSet::new(),
             awaited: Vec::new(),
@@ -135,9 +136,7 @@ impl Roster {
             l.last_at = l.last_at.min(now);
             l.media_at = l.media_at.map(|t| t.min(now));
         }
-        for t in self.ended_ids.values_mut() {
-            *t = (*t).min(now);
-        }
+        self.ended_ids.set_back(now);
         self.farewells.clear();
         self.pairing = Pairing::default();
         self.prebuffer.set_back(now);
@@ -253,7 +252,7 @@ impl Roster {
             return None;
         }
         // What straggles in behind the end does not make a call, a new INVITE with the old Call-ID does.
-        if self.ended_ids.contains_key(call_id) && !heard.message.is_request("INVITE") {
+        if self.ended_ids.contains(call_id) && !heard.message.is_request("INVITE") {
             return None;
         }
         self.keep_room(counters);

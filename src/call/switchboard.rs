@@ -4,8 +4,9 @@
 //! once, by the best claim on its destination, and stays tied: a second call that gets the same port (a restarted
 //! recorder, a load generator) takes over only what fits it better. One hash look-up a packet.
 
+use super::ended::Ended;
 use super::offer::Claim;
-use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE, TOMBSTONE_AGE, TOMBSTONES};
+use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -74,7 +75,7 @@ pub struct Switchboard {
     arriving: BTreeSet<(Endpoint, FlowKey)>,
     legs: HashMap<LegId, LegMedia>,
     /// Flows of calls that have ended; another SSRC on the same ports is another call's.
-    ended: HashMap<FlowKey, CaptureTime>,
+    ended: Ended,
     /// Flows and claims that were not remembered because there were too many.
     pub overflow: u64,
 }
@@ -143,7 +144,7 @@ impl Switchboard {
             return self.open_or_ended(at, *leg);
         }
         let Some(leg) = self.best(at, flow) else {
-            return if self.ended.contains_key(&flow) { Route::Ended } else { Route::Unclaimed };
+            return if self.ended.contains(&flow) { Route::Ended } else { Route::Unclaimed };
         };
         let route = self.open_or_ended(at, leg);
         let many = self.legs.get(&leg).is_some_and(|l| l.flows.len() >= FLOWS_PER_LEG);
@@ -172,8 +173,8 @@ impl Switchboard {
         for f in l.flows {
             if self.flows.get(&f) == Some(&leg) {
                 self.untie(f);
-                if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
-                    self.ended.insert(f, at);
+                if l.ended_at.is_some() {
+                    self.ended.insert(&f, at);
                 }
             }
         }
@@ -190,15 +191,15 @@ impl Switchboard {
 
     /// The clock was set back: nothing is younger than now.
     pub fn set_back(&mut self, now: CaptureTime) {
-        let ends = self.legs.values_mut().filter_map(|l| l.ended_at.as_mut());
-        for t in ends.chain(self.ended.values_mut()) {
+        for t in self.legs.values_mut().filter_map(|l| l.ended_at.as_mut()) {
             *t = (*t).min(now);
         }
+        self.ended.set_back(now);
     }
 
     /// Forgets old ends.
     pub fn sweep(&mut self, at: CaptureTime) {
-        self.ended.retain(|_, t| at.since(*t) < TOMBSTONE_AGE);
+        self.ended.sweep(at);
     }
 
     fn own(&mut self, address: Endpoint, mut owner: Owner) {

@@ -113,7 +113,8 @@ def causes(s, book, wire):
     without = []
     for f in s.facts:
         rows = book.by_id.get(f['call_id'], [])
-        if len(rows) != 1:
+        # A row without media is that of a BYE: the call's INVITE fell into a gap, its media is a row of its own.
+        if len(rows) != 1 or not rows[0]['streams']:
             continue
         c = rows[0]
         times = sorted(t for leg in f['legs'] for t, _ in wire.rtp.get(leg['ssrc'], {}).values())

@@ -75,7 +75,8 @@ def fill(o, kills=False):
     rounds, rand = o.rounds or 3, random.Random(o.seed)
     inside = os.environ['TORTURE_INSIDE']
     name = 'disk-kill' if kills else 'disk-full'
-    folder = tmpfs(inside, name, 150)
+    # Room for what the calls of all rounds themselves take (2 to 3 MB a round).
+    folder = tmpfs(inside, name, 150 + 4 * rounds)
     s = Scene(name, o.calls or 10, long=4, seed=o.seed, data=f'{folder}/data', lengths=(1.5, 6),
               config='ring_mb = 32\nmedia_timeout_s = 12\nsetup_timeout_s = 12\nhold_timeout_s = 12\n')
     v, rec, filler = s.v, s.recorder, Filler(folder)

@@ -40,9 +40,7 @@ impl Roster {
     /// How a leg is named to people: by its Call-ID, or the ends of its media.
     fn name(&self, id: LegId) -> String {
         match self.legs.get(&id) {
-            Some(l) if l.dialog.is_some() => {
-                super::reason::short(&String::from_utf8_lossy(&l.call_id))
-            }
+            Some(l) if l.dialog.is_some() => super::reason::short(&String::from_utf8_lossy(&l.call_id)),
             Some(l) => format!("the media alone between {} and {}", l.ends.0, l.ends.1),
             None => "a call that is sealed".to_owned(),
         }
@@ -90,7 +88,10 @@ impl Roster {
         let failed = leg.dialog.as_ref().and_then(|d| d.failed);
         let why = if before.0 != invite.0 {
             let status = failed.map_or(String::new(), |f| format!(" was refused with {} and", f.1));
-            format!("the same Call-ID: the INVITE with CSeq {}{status} is tried again with CSeq {}", before.0, invite.0)
+            format!(
+                "the same Call-ID: the INVITE with CSeq {}{status} is tried again with CSeq {}",
+                before.0, invite.0
+            )
         } else {
             format!(
                 "the same Call-ID and CSeq on another hop or branch: {} to {}, before {} to {}",
@@ -142,7 +143,8 @@ impl Roster {
                 Decided::Older => "that one is younger, and nothing else tells them apart",
             };
             let end = if tie.address == tie.flow.destination { "goes to" } else { "comes from" };
-            let why = format!("it {end} {}, which this dialog names too, but is of {winner}: {why}", tie.address);
+            let why =
+                format!("it {end} {}, which this dialog names too, but is of {winner}: {why}", tie.address);
             let r = Reason::new(at, Topic::LeftOut, &flow(&tie.flow), "of-another-dialog", why);
             self.because(*other, r, out);
         }
@@ -209,7 +211,8 @@ impl Roster {
     ) {
         for (f, old, why) in moved {
             let (subject, new, was) = (flow(f), self.name(id), self.name(*old));
-            let gone = format!("what comes from now on is looked at anew, {new} has named {}: {why}", f.destination);
+            let gone =
+                format!("what comes from now on is looked at anew, {new} has named {}: {why}", f.destination);
             self.because(*old, Reason::new(at, Topic::LeftOut, &subject, "given-up", gone), out);
             let why = format!("it was of {was} until now: {why}");
             self.because(id, Reason::new(at, Topic::Stream, &subject, "reconsidered", why), out);
@@ -217,9 +220,17 @@ impl Roster {
     }
 
     /// Sustained RTP that nobody had named is recorded.
-    pub(super) fn explain_alone(&mut self, id: LegId, f: FlowKey, (first, n): (CaptureTime, u64), out: &mut impl Output) {
+    pub(super) fn explain_alone(
+        &mut self,
+        id: LegId,
+        f: FlowKey,
+        (first, n): (CaptureTime, u64),
+        out: &mut impl Output,
+    ) {
         let held = span(first, self.now);
-        let why = format!("no message has named its addresses in {held}; its numbers follow one another, so it is RTP");
+        let why = format!(
+            "no message has named its addresses in {held}; its numbers follow one another, so it is RTP"
+        );
         self.because(id, Reason::new(self.now, Topic::Stream, &flow(&f), "media-alone", why).of(n), out);
     }
 

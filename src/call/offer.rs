@@ -162,16 +162,36 @@ impl Negotiation {
     /// sender did, else by the static table.
     #[must_use]
     pub fn codec(&self, speaker: Option<Speaker>, destination: Endpoint, payload_type: u8) -> Option<Codec> {
+        self.codec_told(speaker, destination, payload_type).map(|c| c.0)
+    }
+
+    /// The same with what tells it.
+    #[must_use]
+    pub fn codec_told(
+        &self,
+        speaker: Option<Speaker>,
+        destination: Endpoint,
+        payload_type: u8,
+    ) -> Option<(Codec, &'static str)> {
         let by = |ok: &dyn Fn(&Claim) -> bool| {
             self.claims.iter().rev().filter(|c| ok(c)).find_map(|c| c.media.codec(payload_type)).cloned()
         };
+        let told = |why| move |c| (c, why);
         by(&|c| c.media.address == Some(destination))
+            .map(told("as who receives there described it"))
             .or_else(|| {
                 let s = speaker?;
                 by(&|c| c.side == s.side.other() && c.index == s.index)
-                    .or_else(|| by(&|c| c.side == s.side && c.index == s.index))
+                    .map(told("as the receiving side described it"))
+                    .or_else(|| {
+                        by(&|c| c.side == s.side && c.index == s.index)
+                            .map(told("as the sending side described it, for the receiving side did not"))
+                    })
             })
-            .or_else(|| Codec::of_static(payload_type))
+            .or_else(|| {
+                Codec::of_static(payload_type)
+                    .map(told("a static payload type of RFC 3551, for no description names it"))
+            })
     }
 
     /// Is the media of `speaker` encrypted, by either end's description?

@@ -331,7 +331,13 @@ mod tests {
         };
         sides
             .iter()
-            .map(|s| Claim { at: CaptureTime(0), side: Side::Caller, index: 0, media: describe(s), said: Said::default() })
+            .map(|s| Claim {
+                at: CaptureTime(0),
+                side: Side::Caller,
+                index: 0,
+                media: describe(s),
+                said: Said::default(),
+            })
             .collect()
     }
 

@@ -12,7 +12,7 @@ use crate::time::CaptureTime;
 
 impl Roster {
     /// A call is over: what its legs have left out, and what is told only now.
-    pub(super) fn explain_end(&mut self, legs: &[LegId], over: Over, out: &mut impl Output) {
+    pub(in crate::call) fn explain_end(&mut self, legs: &[LegId], over: Over, out: &mut impl Output) {
         for id in legs {
             let Some(leg) = self.legs.get(id).filter(|l| l.setup.is_none()) else { continue };
             let found = [
@@ -35,7 +35,8 @@ impl Roster {
         if halves.count() != 1 {
             return None;
         }
-        let why = format!("this is the {}; no other half with {} was heard beside it", half(bib.leg), marks(bib));
+        let why =
+            format!("this is the {}; no other half with {} was heard beside it", half(bib.leg), marks(bib));
         let subject = String::from_utf8_lossy(&leg.call_id);
         Some(Reason::new(leg.first_at, Topic::Dialog, &subject, "half-alone", why))
     }
@@ -55,7 +56,8 @@ impl Roster {
 
     fn untied(&self, id: LegId) -> Option<Reason> {
         let l = self.switchboard.left_out(id);
-        let why = "they are of flows beyond the limit, which are not remembered: each was looked up by itself";
+        let why =
+            "they are of flows beyond the limit, which are not remembered: each was looked up by itself";
         let r = Reason::new(self.now, Topic::Stream, &self.name(id), "beyond-limit", why.to_owned());
         (l.untied > 0).then(|| r.of(l.untied))
     }
@@ -67,8 +69,16 @@ impl Roster {
         }
         let last = leg.media_at.map_or(leg.last_at, |m| m.max(leg.last_at));
         let (patience, key) = self.patience_with(leg)?;
-        let why = format!("no packet for {}; the configuration waits {} s ({key})", span(last, self.now), patience.as_secs());
-        let subject = if leg.dialog.is_some() { String::from_utf8_lossy(&leg.call_id).into_owned() } else { flow_ends(leg) };
+        let why = format!(
+            "no packet for {}; the configuration waits {} s ({key})",
+            span(last, self.now),
+            patience.as_secs()
+        );
+        let subject = if leg.dialog.is_some() {
+            String::from_utf8_lossy(&leg.call_id).into_owned()
+        } else {
+            flow_ends(leg)
+        };
         Some(Reason::new(self.now, Topic::End, &subject, "given-up", why))
     }
 
@@ -80,7 +90,10 @@ impl Roster {
         let why = match (d.answered_at, loss) {
             (None, _) => "the call was not answered: what was not up cannot have been carried".to_owned(),
             (Some(a), Some(l)) if l.from < a => {
-                format!("the primary was lost {} before the answer, and not while the call was up", span(l.from, a))
+                format!(
+                    "the primary was lost {} before the answer, and not while the call was up",
+                    span(l.from, a)
+                )
             }
             (_, Some(l)) => {
                 let end = d.ended_at().or(leg.media_at).unwrap_or(leg.last_at);
@@ -98,7 +111,10 @@ impl Roster {
 /// How many reasons of a leg were too many.
 fn unkept(leg: &Leg, now: CaptureTime) -> Option<Reason> {
     let more = leg.reasons.checked_sub(REASONS_PER_LEG).filter(|m| *m > 0)?;
-    let why = format!("{} beyond the {REASONS_PER_LEG} that are kept of a dialog", count(u64::from(more), "reason"));
+    let why = format!(
+        "{} beyond the {REASONS_PER_LEG} that are kept of a dialog",
+        count(u64::from(more), "reason")
+    );
     let subject = String::from_utf8_lossy(&leg.call_id);
     Some(Reason::new(now, Topic::Call, &subject, "not-kept", why))
 }

@@ -9,7 +9,7 @@ use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
 use crate::call::note::Note;
-use crate::call::reason::{Reason, Topic};
+use crate::call::reason::{self, Reason, Topic};
 use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
 use crate::limits::STREAMS_PER_CALL;
 use crate::spool::read::LegStory;
@@ -110,8 +110,15 @@ fn name_by_direction(found: &mut [StreamStory]) {
         return;
     };
     for s in found {
-        let word = if s.row.source == first { "caller" } else { "callee" };
+        let (word, why) = if s.row.source == first {
+            ("caller", "its sender is that of the stream that began first, and no signalling tells more")
+        } else {
+            ("callee", "its sender is not that of the stream that began first, and no signalling tells more")
+        };
         s.row.party = Some(word.to_owned());
+        let why = format!("{word}: {why}");
+        let r = Reason::new(s.row.started_at, Topic::Stream, &why::name(s), "speaker", why);
+        s.why.insert(0, r.of(s.row.packets));
     }
 }
 
@@ -216,17 +223,20 @@ fn close(
     let failed = dialogs.iter().filter_map(|d| d.failed).max();
     let (end, at, why) = if bye.is_some() {
         let goes_on = bye.max(open) != bye;
+        let of = dialogs.iter().find(|d| d.bye_at == bye).filter(|_| dialogs.len() > 1);
+        let of = of.map_or(String::new(), |d| format!(", of {}", reason::short(&d.call_id)));
         let why = if goes_on {
-            "a BYE was heard, and a leg without one of its own went on: to its last packet"
+            "a BYE was heard, and a leg without one of its own went on: to its last packet".to_owned()
         } else {
-            "the last BYE"
+            format!("the last BYE{of}")
         };
         (End::Bye, bye.max(open), why)
     } else if !answered && dialogs.iter().any(|d| d.cancel_at.is_some()) {
-        let why = "CANCEL was heard, and no answer";
+        let why = "CANCEL was heard, and no answer".to_owned();
         (End::Cancelled, refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()), why)
     } else if !answered && failed.is_some() {
-        (End::Rejected, refused.or(failed.map(|f| f.0)), "the caller got a final failure, and no answer")
+        let status = failed.map_or(0, |f| f.1);
+        (End::Rejected, refused.or(failed.map(|f| f.0)), format!("the caller got {status}, and no answer"))
     } else {
         let (end, why) = match over {
             Over::CaptureEnded => {
@@ -239,7 +249,7 @@ fn close(
                 (End::MediaTimeout, "no BYE was heard, and no more media: to the last packet")
             }
         };
-        (end, last, why)
+        (end, last, why.to_owned())
     };
     record.end = Some(end);
     record.ended_at = at;
@@ -248,7 +258,7 @@ fn close(
         let us = (to.micros() - from.micros()).max(0);
         record.duration_s = Some(us as f64 / 1e6);
     }
-    Reason::new(at.unwrap_or_default(), Topic::End, end.word(), "ended", why.to_owned())
+    Reason::new(at.unwrap_or_default(), Topic::End, end.word(), "ended", why)
 }
 
 /// Sample 0: the answer, or the first sound when that came earlier.

@@ -55,7 +55,8 @@ pub fn cast(legs: &[LegStory]) -> Cast {
 }
 
 /// What the kind of a call is told by: what [`cast`] has looked for.
-pub(super) fn why_kind(kind: Kind) -> &'static str {
+pub(super) fn why_kind(kind: Kind, legs: &[LegStory]) -> &'static str {
+    let cube = legs.iter().filter_map(|l| l.dialog.as_ref()).any(|d| d.cube);
     match kind {
         Kind::MediaOnly => "no SIP message of it was heard",
         Kind::Bib => {
@@ -63,6 +64,9 @@ pub(super) fn why_kind(kind: Kind) -> &'static str {
         }
         Kind::Siprec => {
             "an INVITE says that it is a recording session: Require siprec, Contact +sip.src, or recording metadata"
+        }
+        Kind::Call if cube => {
+            "a recording session of a Cisco CUBE (X-Cisco-Recording-Participant) is a plain call in form"
         }
         Kind::Call => "nothing in it says that it is a recording session of SIPREC or of a Built-in Bridge",
     }

@@ -217,10 +217,10 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<Re
         copy: false,
         why: Vec::new(),
     };
-    let speaks = told_by
-        .zip(by)
-        .map(|((_, end, c), by)| format!("{end} {}; {by}", why::described(c, story.row.started_at)));
-    story.why.push(who(&story, speaks));
+    let speaks = told_by.zip(by).map(|((_, end, c), by)| format!("{end} {}; {by}", why::described(c)));
+    if leg.dialog.is_some() {
+        story.why.push(who(&story, speaks));
+    }
     let meaning = media.codec_told(told, raw.flow.destination, codecs.main).map(|c| c.1);
     story.why.push(codec(&story, meaning));
     story.why.extend(why::left_out(&story));

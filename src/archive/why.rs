@@ -9,7 +9,7 @@ use super::streams::StreamStory;
 use crate::call::dialog::{Dialog, word};
 use crate::call::note::Note;
 use crate::call::offer::{Claim, Side};
-use crate::call::reason::{Reason, Topic, count, span, stream};
+use crate::call::reason::{Reason, Topic, count, half, span, stream};
 use crate::call::record::{CallRecord, Carried, Cause, Kind};
 use crate::limits::REASONS_PER_CALL;
 use crate::spool::read::LegStory;
@@ -26,10 +26,18 @@ pub(super) fn reasons(
     record: &CallRecord,
 ) -> Vec<Reason> {
     let begins = legs.iter().filter_map(|l| l.first_at).min().unwrap_or_default();
-    found.push(Reason::new(begins, Topic::Call, record.kind.word(), "kind", why_kind(cast.kind).to_owned()));
+    found.push(Reason::new(
+        begins,
+        Topic::Call,
+        record.kind.word(),
+        "kind",
+        why_kind(cast.kind, legs).to_owned(),
+    ));
+    // As the record has it: of the first dialog that tells.
+    let told = legs.iter().find_map(|l| Some((l.portrait.platform?, l.portrait.mark?)));
+    found.extend(told.map(|(p, mark)| platform(begins, p, mark)));
     for l in legs {
         found.extend(noted(l));
-        found.extend(l.portrait.platform.map(|p| platform(begins, p, l.portrait.mark)));
         found.extend(l.dialog.as_ref().map(dialog));
         found.extend(cut(l));
     }
@@ -40,6 +48,7 @@ pub(super) fn reasons(
         let Some(d) = l.dialog.as_ref().filter(|d| d.answered_at.is_some()) else { continue };
         found.extend(unheard(d, streams));
     }
+    found.extend(streams.first().filter(|_| cast.kind == Kind::MediaOnly).and_then(|s| one_way(s, streams)));
     found.extend(missing(record, begins));
     let recorded = |l: &LegStory| l.dialog.as_ref().is_some_and(Dialog::is_recording_session);
     let told = found.iter().any(|r| r.topic == Topic::Carried);
@@ -80,8 +89,8 @@ fn noted(l: &LegStory) -> impl Iterator<Item = Reason> + '_ {
     })
 }
 
-fn platform(at: CaptureTime, platform: &str, mark: Option<&str>) -> Reason {
-    let why = format!("{:?} is in one of its messages", mark.unwrap_or_default());
+fn platform(at: CaptureTime, platform: &str, mark: &str) -> Reason {
+    let why = format!("{mark:?} is in one of its messages");
     Reason::new(at, Topic::Call, platform, "platform", why)
 }
 
@@ -139,11 +148,13 @@ fn unheard(d: &Dialog, streams: &[StreamStory]) -> Vec<Reason> {
             let message = said.map_or_else(|| "description".to_owned(), |c| c.said.to_string());
             let from = d.media.current(side.other()).get(i).and_then(|o| o.address).map(|a| a.to_string());
             let elsewhere = streams.iter().find(|s| Some(&s.row.source) == from.as_ref());
+            let whose =
+                d.bib.as_ref().map(|b| half(b.leg)).or(d.is_recording_session().then_some("recording"));
             let mut why = format!(
-                "the {} named it in its {message}, m= line {}, and no stream of the {} came there",
+                "the {} named it in its {message}, m= line {}, and no stream came there: the sound of the {} is missing",
                 word(*side),
                 i + 1,
-                word(side.other())
+                whose.unwrap_or_else(|| word(side.other()))
             );
             if let (Some(from), Some(s)) = (&from, elsewhere) {
                 why += &format!("; what comes from {from} goes to {}", s.row.destination);
@@ -152,6 +163,14 @@ fn unheard(d: &Dialog, streams: &[StreamStory]) -> Vec<Reason> {
         }
     }
     out
+}
+
+/// Media alone of which one direction was heard.
+fn one_way(first: &StreamStory, streams: &[StreamStory]) -> Option<Reason> {
+    let back = format!("{} > {}", first.row.destination, first.row.source);
+    let why = "no stream was heard in this direction; on another port it would be a call of its own";
+    let r = Reason::new(first.row.started_at, Topic::Stream, &back, "nothing-came", why.to_owned());
+    streams.iter().all(|s| s.row.source == first.row.source).then(|| r.of(0))
 }
 
 /// One reason for the gaps of a party that have one cause.
@@ -173,12 +192,10 @@ fn missing(record: &CallRecord, begins: CaptureTime) -> Vec<Reason> {
     by.into_iter().map(one).collect()
 }
 
-/// Which description a stream goes by: `the address 10.0.0.2:5000, which the callee named in its 200 (INVITE) …`.
-pub(super) fn described(c: &Claim, at: CaptureTime) -> String {
+/// Which description a stream goes by: `10.0.0.2:5000 of the callee's 200 (INVITE), m= line 1`.
+pub(super) fn described(c: &Claim) -> String {
     let address = c.media.address.map_or_else(|| "?".to_owned(), |a| a.to_string());
-    let when =
-        if c.at <= at { format!("{} before", span(c.at, at)) } else { format!("{} later", span(at, c.at)) };
-    format!("{address}, which the {} named in its {}, m= line {}, {when}", word(c.side), c.said, c.index + 1)
+    format!("{address} of the {}'s {}, m= line {}", word(c.side), c.said, c.index + 1)
 }
 
 /// A stream as reasons name it.
@@ -197,11 +214,13 @@ pub(super) fn left_out(s: &StreamStory) -> Vec<Reason> {
             reason("of-the-recorder", "what a recorder sends back is nobody's speech").of(s.row.packets),
         );
     }
+    let why = if s.row.encrypted {
+        "it is encrypted, and the key is not known"
+    } else {
+        "this build cannot decode it"
+    };
     for codec in &s.undecoded {
-        out.push(reason(
-            "not-decoded",
-            &format!("{codec}: this build cannot decode it; its packets are kept"),
-        ));
+        out.push(reason("not-decoded", &format!("{codec}: {why}; its packets are kept")));
     }
     if s.row.duplicates > 0 {
         let why = "copies: the same sequence number and timestamp came before";

@@ -4,7 +4,7 @@ use super::dialog::{Heard, word};
 use super::listener::{Counters, Output};
 use super::note::Note;
 use super::offer::Claim;
-use super::reason::{Reason, Topic, flow, span};
+use super::reason::{Reason, Topic, flow, half, span};
 use super::roster::Roster;
 use super::switchboard::tie::{Decided, Tie};
 use super::switchboard::{FlowKey, LegId};
@@ -111,7 +111,7 @@ impl Roster {
         let fit = match tie.fit {
             2 => "its source is named by the call too",
             1 => "its source is another port of a host that the call names",
-            _ => "its source is named by nobody",
+            _ => "its source is named by no message so far",
         };
         let mut why = format!("{end} {}, {named}; {fit}", tie.address);
         for (other, decided) in &tie.others {
@@ -234,6 +234,16 @@ impl Roster {
         self.because(id, Reason::new(self.now, Topic::Stream, &flow(&f), "media-alone", why).of(n), out);
     }
 
+    /// Media alone may be of this dialog, of which only the end was heard, and may as well be another's.
+    pub(super) fn explain_not_joined(&mut self, dialog: LegId, some: usize, out: &mut impl Output) {
+        let subject = self.name(dialog);
+        let why = format!(
+            "{} of media alone between the same two hosts fell silent with its BYE, and with more than one of either nothing tells whose is whose: recorded as their own",
+            super::reason::count(some as u64, "call")
+        );
+        self.because(dialog, Reason::new(self.now, Topic::LeftOut, &subject, "not-joined", why), out);
+    }
+
     /// Media alone has become part of the call of a dialog.
     pub(super) fn explain_joined(&mut self, media: LegId, dialog: LegId, why: &str, out: &mut impl Output) {
         let (subject, was) = (self.name(dialog), self.name(media));
@@ -246,11 +256,4 @@ impl Roster {
 fn marks(bib: &bib::Bib) -> String {
     let device = bib.near_device.as_deref().unwrap_or("none");
     format!("x-refci {} and x-nearenddevice {device}", super::reason::short(&bib.refci))
-}
-
-fn half(leg: bib::Leg) -> &'static str {
-    match leg {
-        bib::Leg::Near => "near end",
-        bib::Leg::Far => "far end",
-    }
 }

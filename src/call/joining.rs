@@ -119,11 +119,15 @@ impl Roster {
             last.is_some_and(|t| t >= bye - BYE_SILENCE && t <= bye + MEDIA_LINGER)
         };
         let all: Vec<LegId> = self.alone.between((a, b)).take(CALLS_WEIGHED).collect();
-        let mut ended = all.iter().copied().filter(silent);
-        let one = ended.next().filter(|_| ended.next().is_none());
-        if let Some(m) = one.filter(|_| all.len() < CALLS_WEIGHED && byes.take(2).count() == 1) {
-            let why = "its BYE is the only one between these two hosts when the media fell silent, and it names no other";
-            self.join(m, dialog, why, out);
+        let ended: Vec<LegId> = all.iter().copied().filter(silent).collect();
+        let byes = byes.take(2).count();
+        match ended.as_slice() {
+            [m] if all.len() < CALLS_WEIGHED && byes == 1 => {
+                let why = "its BYE is the only one between these two hosts when the media fell silent, and it names no other";
+                self.join(*m, dialog, why, out);
+            }
+            [] => {}
+            some => self.explain_not_joined(dialog, some.len(), out),
         }
     }
 

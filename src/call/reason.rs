@@ -6,6 +6,7 @@
 
 use super::switchboard::FlowKey;
 use crate::time::CaptureTime;
+use crate::wire::bib::Leg;
 use serde::{Deserialize, Serialize};
 
 /// What a reason is about, in the order in which they are told.
@@ -96,6 +97,15 @@ pub fn count(n: u64, what: &str) -> String {
 #[must_use]
 pub fn span(from: CaptureTime, to: CaptureTime) -> String {
     format!("{:.3} s", to.secs_since(from).max(0.0))
+}
+
+/// How a half of a Built-in Bridge is called.
+#[must_use]
+pub fn half(leg: Leg) -> &'static str {
+    match leg {
+        Leg::Near => "near end",
+        Leg::Far => "far end",
+    }
 }
 
 #[cfg(test)]

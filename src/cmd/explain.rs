@@ -4,8 +4,8 @@ use super::sealed_file::inside;
 use super::terminal::{clean, length, utc, width};
 use super::{DataArgs, Exit, Failure, in_progress, json_line};
 use crate::archive::progress;
-use crate::call::reason::{Reason, Topic};
-use crate::call::record::{CallRecord, State};
+use crate::call::reason::{Reason, Topic, count};
+use crate::call::record::{CallRecord, State, Stream};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::Path;
@@ -66,7 +66,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     head(out, &call)?;
-    heard(out, &call)?;
+    heard(out, &call, &reasons)?;
     let sections = [
         (Topic::Call, "Kind"),
         (Topic::Dialog, "Dialogs"),
@@ -77,7 +77,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         (Topic::Carried, "Carried past the loss of its primary?"),
     ];
     for (topic, title) in sections {
-        section(out, &call, title, &reasons.iter().filter(|r| r.topic == topic).collect::<Vec<_>>())?;
+        let those: Vec<&Reason> = reasons.iter().filter(|r| r.topic == topic).collect();
+        // That nothing was left out is worth saying.
+        if !those.is_empty() || matches!(topic, Topic::LeftOut | Topic::Gap) {
+            section(out, &call, title, &those)?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -110,7 +114,7 @@ fn head(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
 }
 
 /// Who was heard: what is asked first.
-fn heard(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
+fn heard(out: &mut dyn Write, call: &CallRecord, reasons: &[Reason]) -> io::Result<()> {
     writeln!(out, "\nHeard")?;
     let mut parties: Vec<Option<&str>> = call.participants.iter().map(|p| Some(p.party.as_str())).collect();
     for s in &call.streams {
@@ -123,15 +127,19 @@ fn heard(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
         let mixed = call.streams.iter().any(|s| s.party.as_deref() == Some("mixed"));
         let what = match streams.as_slice() {
             [] if mixed => "in the mixed stream, if at all".to_owned(),
+            [] if call.answered_at.is_none() && call.streams.is_empty() => "nothing".to_owned(),
             [] => "NOTHING; see Streams and Left out".to_owned(),
             all => {
-                let (packets, lost): (u64, u64) =
-                    (all.iter().map(|s| s.packets).sum(), all.iter().map(|s| s.lost).sum());
-                format!(
-                    "{} in {}, {lost} lost",
-                    crate::call::reason::count(packets, "packet"),
-                    crate::call::reason::count(all.len() as u64, "stream")
-                )
+                let packets: u64 = all.iter().map(|s| s.packets).sum();
+                let lost: u64 = all.iter().map(|s| s.lost).sum();
+                let mute = all.iter().filter(|s| is_mute(s, reasons)).count() as u64;
+                let n = all.len() as u64;
+                let mute = if mute > 0 {
+                    format!("; NOT IN THE AUDIO: {}", count(mute, "stream"))
+                } else {
+                    String::new()
+                };
+                format!("{} in {}, {lost} lost{mute}", count(packets, "packet"), count(n, "stream"))
             }
         };
         writeln!(out, "  {:8}  {what}", clean(party.unwrap_or("unknown")))?;
@@ -139,12 +147,18 @@ fn heard(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
     Ok(())
 }
 
+/// Is there something in this stream that could not be decoded?
+fn is_mute(s: &Stream, reasons: &[Reason]) -> bool {
+    let name = format!("{} > {} {}", s.source, s.destination, s.ssrc);
+    reasons.iter().any(|r| r.topic == Topic::LeftOut && r.what == "not-decoded" && r.subject == name)
+}
+
 /// A section: each subject once, its reasons below it.
 fn section(out: &mut dyn Write, call: &CallRecord, title: &str, reasons: &[&Reason]) -> io::Result<()> {
-    if reasons.is_empty() {
-        return Ok(());
-    }
     writeln!(out, "\n{title}")?;
+    if reasons.is_empty() {
+        return writeln!(out, "  nothing");
+    }
     let mut subjects: Vec<&str> = Vec::new();
     for r in reasons {
         if !subjects.contains(&r.subject.as_str()) {
@@ -156,7 +170,7 @@ fn section(out: &mut dyn Write, call: &CallRecord, title: &str, reasons: &[&Reas
         writeln!(out, "  {}", clean(subject))?;
         for r in reasons.iter().filter(|r| r.subject == subject) {
             let packets = match r.packets {
-                Some(n) => format!(" ({})", crate::call::reason::count(n, "packet")),
+                Some(n) => format!(" ({})", count(n, "packet")),
                 None => String::new(),
             };
             let text = clean(&format!("{}{packets}: {}", r.what, r.because));

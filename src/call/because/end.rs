@@ -2,11 +2,11 @@
 
 use super::super::listener::{Output, Over};
 use super::super::note::Note;
-use super::super::reason::{Reason, Topic, count, span};
+use super::super::reason::{Reason, Topic, count, half, span};
 use super::super::roster::{Leg, Roster};
 use super::super::switchboard::LegId;
 use super::super::witness::Verdict;
-use super::{half, marks};
+use super::marks;
 use crate::limits::{MEDIA_LINGER, REASONS_PER_LEG};
 use crate::time::CaptureTime;
 
@@ -97,7 +97,7 @@ impl Roster {
             }
             (_, Some(l)) => {
                 let end = d.ended_at().or(leg.media_at).unwrap_or(leg.last_at);
-                format!("the primary was lost only {} after the end of the call", span(end, l.from))
+                format!("the primary was lost only {} after the end of the call", about(end, l.from))
             }
             (_, None) if self.witness.verdict(primary) == Some(Verdict::Suspect) => {
                 "there were signs that the primary was lost, but not enough to prove it".to_owned()
@@ -121,4 +121,9 @@ fn unkept(leg: &Leg, now: CaptureTime) -> Option<Reason> {
 
 fn flow_ends(leg: &Leg) -> String {
     format!("{} and {}", leg.ends.0, leg.ends.1)
+}
+
+/// The two dialogs of a call need not be told apart by milliseconds.
+fn about(from: CaptureTime, to: CaptureTime) -> String {
+    format!("{:.1} s", to.secs_since(from).max(0.0))
 }

@@ -8,9 +8,9 @@ use crate::wire::endpoint::Endpoint;
 const OTHERS: usize = 4;
 
 /// Why a flow leaves the leg it was tied to.
-pub(in crate::call) const ENDED: &str = "that call has ended";
+pub(in crate::call) const ENDED: &str = "the call that had it has ended";
 /// The same for media alone.
-pub(in crate::call) const SILENT: &str = "that was media alone which has fallen silent";
+pub(in crate::call) const SILENT: &str = "it was media alone that has fallen silent";
 /// The same between two calls that are up.
 pub(in crate::call) const FITS: &str = "its source fits the new call better";
 

@@ -151,13 +151,13 @@ fn unheard(d: &Dialog, streams: &[StreamStory]) -> Vec<Reason> {
             let whose =
                 d.bib.as_ref().map(|b| half(b.leg)).or(d.is_recording_session().then_some("recording"));
             let mut why = format!(
-                "the {} named it in its {message}, m= line {}, and no stream came there: the sound of the {} is missing",
+                "the {} named it in its {message}, m= line {}, and no stream came there: the sound of the {} should have",
                 word(*side),
                 i + 1,
                 whose.unwrap_or_else(|| word(side.other()))
             );
             if let (Some(from), Some(s)) = (&from, elsewhere) {
-                why += &format!("; what comes from {from} goes to {}", s.row.destination);
+                why += &format!(", but what comes from {from} goes to {}", s.row.destination);
             }
             out.push(Reason::new(at, Topic::Stream, &place, "nothing-came", why).of(0));
         }

@@ -104,8 +104,9 @@ pub const FLOWS_PER_LEG: usize = 1_024;
 /// Reasons that the tap keeps of one leg for `earwitness explain`, 200 bytes each: a call has six; more are counted.
 pub const REASONS_PER_LEG: u32 = 128;
 
-/// Reasons kept of a finished call; the others are counted in the last one.
-pub const REASONS_PER_CALL: usize = 1_024;
+/// Reasons of one topic (streams, what was left out, …) kept of a finished call, 300 bytes each in the record beside it; more
+/// are counted.
+pub const REASONS_PER_TOPIC: usize = 256;
 
 /// Media descriptions remembered of one dialog; descriptions that repeat an earlier one do not count.
 pub const MEDIA_PER_DIALOG: usize = 256;

@@ -11,7 +11,7 @@ use crate::call::note::Note;
 use crate::call::offer::{Claim, Side};
 use crate::call::reason::{Reason, Topic, count, half, span, stream};
 use crate::call::record::{CallRecord, Carried, Cause, Kind};
-use crate::limits::REASONS_PER_CALL;
+use crate::limits::REASONS_PER_TOPIC;
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
 use crate::wire::sdp::Direction;
@@ -57,13 +57,20 @@ pub(super) fn reasons(
             "it is no recording session, and no configured primary takes part: no recorder of it is known";
         found.push(Reason::new(begins, Topic::Carried, "the call", "not-carried", why.to_owned()));
     }
-    found.sort_by(|a, b| (a.topic, a.at).cmp(&(b.topic, b.at)));
+    found.sort_by_key(|r| (r.topic, r.at));
     found.dedup();
-    if let Some(more) = found.len().checked_sub(REASONS_PER_CALL).filter(|m| *m > 0) {
-        found.truncate(REASONS_PER_CALL);
+    // Of each topic: a thousand streams must not take the place of how the call ended.
+    let (mut topic, mut n, all) = (Topic::Call, 0, found.len());
+    found.retain(|r| {
+        n = if r.topic == topic { n + 1 } else { 1 };
+        topic = r.topic;
+        n <= REASONS_PER_TOPIC
+    });
+    let more = (all - found.len()) as u64;
+    if more > 0 {
         let why =
-            format!("{} beyond the {REASONS_PER_CALL} that are kept of a call", count(more as u64, "reason"));
-        found.push(Reason::new(begins, Topic::Carried, "the call", "not-kept", why));
+            format!("{} beyond the {REASONS_PER_TOPIC} that are kept of a topic", count(more, "reason"));
+        found.insert(0, Reason::new(begins, Topic::Call, "the call", "not-kept", why));
     }
     found
 }

@@ -101,6 +101,13 @@ pub const FLOWS: usize = 4 * DIALOGS;
 /// Flows remembered of one leg; a phone makes a few, a fuzzer on an RTP port as many as it sends packets.
 pub const FLOWS_PER_LEG: usize = 1_024;
 
+/// Reasons that the tap keeps of one leg for `earwitness explain`, 200 bytes each: a call has six; more are counted.
+pub const REASONS_PER_LEG: u32 = 128;
+
+/// Reasons of one topic (streams, what was left out, …) kept of a finished call, 300 bytes each in the record beside it; more
+/// are counted.
+pub const REASONS_PER_TOPIC: usize = 256;
+
 /// Media descriptions remembered of one dialog; descriptions that repeat an earlier one do not count.
 pub const MEDIA_PER_DIALOG: usize = 256;
 

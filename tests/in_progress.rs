@@ -135,7 +135,7 @@ fn only_while_it_runs() {
     feed(&mut p, &mut file, Some(CaptureTime::from_parts(1_790_000_004, 0)));
     soon("all are listed", || calls(&data, &["--json"]).calls().len() == 3);
     p.stop().unwrap();
-    assert_eq!(support::names(&data.join("spool")).len(), 6, "they are still there");
+    assert_eq!(support::names(&data.join("spool")).len(), 9, "they are still there");
     assert_eq!(calls(&data, &[]).stdout, "no calls yet\n");
 }
 

@@ -4,15 +4,18 @@ use super::gaps::{Missing, seconds};
 use super::parties::{self, Cast, MIXED};
 use super::streams::{self, StreamStory};
 use super::timeline::events;
+use super::why;
 use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
 use crate::call::note::Note;
+use crate::call::reason::{self, Reason, Topic};
 use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
 use crate::limits::STREAMS_PER_CALL;
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -24,6 +27,8 @@ pub struct Assembled {
     pub origin: CaptureTime,
     /// Channels of the sound; 0 when nothing can be heard.
     pub channels: usize,
+    /// Why it is as it is.
+    pub reasons: Vec<Reason>,
 }
 
 impl Assembled {
@@ -37,6 +42,7 @@ impl Assembled {
         let i = self.record.events.partition_point(|x| x.at <= e.at);
         self.record.events.insert(i, e);
         self.record.carried = Some(carried.clone());
+        why::carried(&mut self.reasons, carried);
     }
 
     /// The channel of a stream.
@@ -54,7 +60,8 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let cast = parties::cast(legs);
     let told = parties::described_by(legs);
     let by = |i: usize| told.get(i).and_then(|t| legs.get(*t));
-    let of = |(i, l)| streams::of_leg(cast.kind, i, l, by(i).unwrap_or(l));
+    let mut why = Vec::new();
+    let of = |(i, l)| streams::of_leg(cast.kind, i, l, by(i).unwrap_or(l), &mut why);
     let mut found: Vec<StreamStory> = legs.iter().enumerate().flat_map(of).collect();
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
@@ -73,7 +80,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
     let ended = |i: usize| by(i).and_then(|l| l.dialog.as_ref()).is_none_or(|d| d.bye_at.is_some());
-    close(&mut record, legs, &dialogs, over, &ended);
+    why.push(close(&mut record, legs, &dialogs, over, &ended));
     let origin = origin(&record, &found);
     let joined = |(i, l): (usize, &LegStory)| {
         l.dialog.is_none() && by(i).and_then(|l| l.dialog.as_ref()).is_some_and(|d| d.invite_at.is_none())
@@ -85,7 +92,8 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     record.dtmf = dtmf(&found, origin);
     record.events = events(&dialogs, &found, legs, unreported + unlisted, &record, late);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
-    let mut call = Assembled { record, streams: found, origin, channels };
+    let reasons = why::reasons(why, &cast, legs, &found, &record);
+    let mut call = Assembled { record, streams: found, origin, channels, reasons };
     let noted = legs.iter().flat_map(|l| &l.notes).find_map(|n| match &n.note {
         Note::Carried(c) => Some(c),
         _ => None,
@@ -102,19 +110,36 @@ fn name_by_direction(found: &mut [StreamStory]) {
         return;
     };
     for s in found {
-        let word = if s.row.source == first { "caller" } else { "callee" };
+        let (word, why) = if s.row.source == first {
+            ("caller", "its sender is that of the stream that began first, and no signalling tells more")
+        } else {
+            ("callee", "its sender is not that of the stream that began first, and no signalling tells more")
+        };
         s.row.party = Some(word.to_owned());
+        let why = format!("{word}: {why}");
+        let r = Reason::new(s.row.started_at, Topic::Stream, &why::name(s), "speaker", why);
+        s.why.insert(0, r.of(s.row.packets));
     }
 }
 
 /// The same stream heard on both sides of a media relay is heard once in the sound: what a party says must not be
 /// added to itself.
 fn silence_copies(found: &mut [StreamStory]) {
-    let mut heard = BTreeSet::new();
+    let mut heard = BTreeMap::new();
     for s in found.iter_mut().filter(|s| s.is_audible()) {
-        if !heard.insert((s.row.party.clone(), s.ssrc, s.begins)) {
-            s.voices.clear();
-            s.copy = true;
+        let name = why::name(s);
+        match heard.entry((s.row.party.clone(), s.ssrc, s.begins)) {
+            Entry::Vacant(first) => drop(first.insert(name)),
+            Entry::Occupied(first) => {
+                s.voices.clear();
+                s.copy = true;
+                let why = format!(
+                    "the same party, SSRC, first sequence number and timestamp as {}: heard twice, in the sound once",
+                    first.get()
+                );
+                let r = Reason::new(s.row.started_at, Topic::LeftOut, &name, "same-media", why);
+                s.why.push(r.of(s.row.packets));
+            }
         }
     }
 }
@@ -181,14 +206,14 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
     }
 }
 
-/// How and when it ended.
+/// How and when it ended, and what tells it.
 fn close(
     record: &mut CallRecord,
     legs: &[LegStory],
     dialogs: &[&Dialog],
     over: Over,
     ended: &dyn Fn(usize) -> bool,
-) {
+) -> Reason {
     let last = legs.iter().filter_map(|l| l.last_at).max();
     let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
     let answered = dialogs.iter().any(|d| d.answered_at.is_some());
@@ -196,19 +221,35 @@ fn close(
     let open = legs.iter().enumerate().filter(|(i, _)| !ended(*i)).filter_map(|(_, l)| l.last_at).max();
     let refused = dialogs.iter().filter_map(|d| d.ended_at()).max();
     let failed = dialogs.iter().filter_map(|d| d.failed).max();
-    let (end, at) = if bye.is_some() {
-        (End::Bye, bye.max(open))
-    } else if !answered && dialogs.iter().any(|d| d.cancel_at.is_some()) {
-        (End::Cancelled, refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()))
-    } else if !answered && failed.is_some() {
-        (End::Rejected, refused.or(failed.map(|f| f.0)))
-    } else {
-        let end = match over {
-            Over::CaptureEnded => End::CaptureEnd,
-            Over::Unanswered => End::SignallingTimeout,
-            Over::Silent | Over::Signalled => End::MediaTimeout,
+    let (end, at, why) = if bye.is_some() {
+        let goes_on = bye.max(open) != bye;
+        let of = dialogs.iter().find(|d| d.bye_at == bye).filter(|_| dialogs.len() > 1);
+        let of = of.map_or(String::new(), |d| format!(", of {}", reason::short(&d.call_id)));
+        let why = if goes_on {
+            "a BYE was heard, and a leg without one of its own went on: to its last packet".to_owned()
+        } else {
+            format!("the last BYE{of}")
         };
-        (end, last)
+        (End::Bye, bye.max(open), why)
+    } else if !answered && dialogs.iter().any(|d| d.cancel_at.is_some()) {
+        let why = "CANCEL was heard, and no answer".to_owned();
+        (End::Cancelled, refused.or(dialogs.iter().filter_map(|d| d.cancel_at).max()), why)
+    } else if !answered && failed.is_some() {
+        let status = failed.map_or(0, |f| f.1);
+        (End::Rejected, refused.or(failed.map(|f| f.0)), format!("the caller got {status}, and no answer"))
+    } else {
+        let (end, why) = match over {
+            Over::CaptureEnded => {
+                (End::CaptureEnd, "no BYE was heard before the capture ended: to the last packet")
+            }
+            Over::Unanswered => {
+                (End::SignallingTimeout, "no answer and no BYE was heard: to the last packet")
+            }
+            Over::Silent | Over::Signalled => {
+                (End::MediaTimeout, "no BYE was heard, and no more media: to the last packet")
+            }
+        };
+        (end, last, why.to_owned())
     };
     record.end = Some(end);
     record.ended_at = at;
@@ -217,6 +258,7 @@ fn close(
         let us = (to.micros() - from.micros()).max(0);
         record.duration_s = Some(us as f64 / 1e6);
     }
+    Reason::new(at.unwrap_or_default(), Topic::End, end.word(), "ended", why)
 }
 
 /// Sample 0: the answer, or the first sound when that came earlier.

@@ -136,7 +136,8 @@ impl Archive {
             parts.extend(self.packets(legs, &stem)?);
             let record = with_extension(&stem, RECORD).to_string_lossy().into_owned();
             let beside = (part_of(&whole, RECORD), record);
-            Sealed::seal(call.record, &self.data, parts, beside, &self.disk).map_err(fail(&whole))
+            Sealed::seal(call.record, &call.reasons, &self.data, parts, beside, &self.disk)
+                .map_err(fail(&whole))
         })();
         if written.is_err() {
             // A full disk is not helped by half a file; the spool has everything.

@@ -152,6 +152,19 @@ impl Missing<'_> {
     }
 }
 
+/// What each cause rests on.
+pub(super) fn why(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Network => "sequence numbers are missing, and nothing of ours is noted for that time",
+        Cause::Capture => "it is noted that packets were lost at that time on their way to us or to the disk",
+        Cause::LateJoin => "the call was heard from the middle on",
+        Cause::Restart => "it is noted that the recorder was not running at that time",
+        Cause::Hold => "there is no sound while an offer in force puts the call on hold",
+        Cause::Pause => "there is no sound while an offer in force pauses the recording",
+        Cause::Masked => "it was removed on purpose",
+    }
+}
+
 /// Was a party silent because we were? To when, and why. It spoke until our outage began; who speaks again only long
 /// after it was silent by itself from then on.
 fn silenced(outages: &Outages, from: CaptureTime, to: CaptureTime) -> Option<(CaptureTime, Cause)> {

@@ -12,3 +12,4 @@ pub mod settle;
 pub mod streams;
 mod timeline;
 pub mod wav;
+mod why;

@@ -54,6 +54,24 @@ pub fn cast(legs: &[LegStory]) -> Cast {
     }
 }
 
+/// What the kind of a call is told by: what [`cast`] has looked for.
+pub(super) fn why_kind(kind: Kind, legs: &[LegStory]) -> &'static str {
+    let cube = legs.iter().filter_map(|l| l.dialog.as_ref()).any(|d| d.cube);
+    match kind {
+        Kind::MediaOnly => "no SIP message of it was heard",
+        Kind::Bib => {
+            "the From of an INVITE has the parameters of a Cisco Built-in Bridge (x-nearend or x-farend, x-refci)"
+        }
+        Kind::Siprec => {
+            "an INVITE says that it is a recording session: Require siprec, Contact +sip.src, or recording metadata"
+        }
+        Kind::Call if cube => {
+            "a recording session of a Cisco CUBE (X-Cisco-Recording-Participant) is a plain call in form"
+        }
+        Kind::Call => "nothing in it says that it is a recording session of SIPREC or of a Built-in Bridge",
+    }
+}
+
 fn nobody() -> Cast {
     let participants = name_parties(vec![Participant::default(), Participant::default()]);
     Cast { kind: Kind::MediaOnly, caller: Party::default(), callee: Party::default(), participants }
@@ -143,33 +161,47 @@ fn names(dialog: &Dialog, leg: &LegStory) -> usize {
     leg.streams.iter().map(count).sum()
 }
 
-/// The party that speaks in a stream of a leg; `None` when nothing tells.
+/// The party that speaks in a stream of a leg, and what tells it; `None` when nothing does.
 #[must_use]
-pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<String> {
+pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<(String, String)> {
     let dialog = leg.dialog.as_ref()?;
     let s = told?;
+    let is = |party: String, why: &str| Some((party, why.to_owned()));
     let recorded = dialog.is_recording_session();
     if recorded && s.side == Side::Callee {
-        return Some(RECORDER.to_owned());
+        return is(RECORDER.to_owned(), "it is the recorder of a recording session that sends it");
     }
     if let (Kind::Bib, Some(b)) = (kind, &dialog.bib) {
-        return Some(word(usize::from(b.leg == Leg::Far)));
+        let why =
+            if b.leg == Leg::Far { "its dialog is the far end's" } else { "its dialog is the near end's" };
+        return is(word(usize::from(b.leg == Leg::Far)), why);
     }
     if !recorded {
-        return Some(word(usize::from(s.side == Side::Callee)));
+        return is(word(usize::from(s.side == Side::Callee)), "it is that end of the dialog that sends it");
     }
     let sound = |side: Side| dialog.media.current(side).iter().filter(|m| m.kind == "audio").count();
     // One m= line carries everybody, whatever the metadata says of it.
     if sound(Side::Caller).max(sound(Side::Callee)) < 2 {
-        return Some(MIXED.to_owned());
+        return is(MIXED.to_owned(), "the recording session has one m= line for sound: it carries everybody");
     }
     let label = dialog.media.current(Side::Caller).get(s.index).and_then(|m| m.label.as_deref());
     let member = leg.portrait.speaker(label);
     let by_index = || leg.portrait.by_media_index.iter().position(|(i, _)| *i == s.index);
     let known = !leg.portrait.members.is_empty();
-    match member.or_else(by_index) {
-        Some(i) => Some(word(i)),
-        None if known => Some(MIXED.to_owned()),
-        None => Some(word(s.index)),
+    let label = label.map_or_else(|| "no label".to_owned(), |l| format!("the label {l}"));
+    match (member, by_index()) {
+        (Some(i), _) => {
+            is(word(i), &format!("the recording metadata has one sender for its m= line, which has {label}"))
+        }
+        (None, Some(i)) => {
+            is(word(i), "X-Cisco-Recording-Participant names the participant of its m= line (media-index)")
+        }
+        (None, None) if known => is(
+            MIXED.to_owned(),
+            &format!("the recording metadata has no one sender for its m= line, which has {label}"),
+        ),
+        (None, None) => {
+            is(word(s.index), "no metadata tells: the parties are taken in the order of the m= lines")
+        }
     }
 }

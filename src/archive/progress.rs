@@ -3,6 +3,7 @@
 
 use super::assemble::assemble;
 use crate::call::listener::Over;
+use crate::call::reason::{Reason, Topic};
 use crate::call::record::{CallRecord, State};
 use crate::spool::format::MEDIA;
 use crate::spool::leftover;
@@ -60,6 +61,15 @@ pub fn whole(folders: &[PathBuf]) -> Option<CallRecord> {
     // A leg that is gone was sealed meanwhile; one that cannot be read is told of by the recorder.
     let legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
     so_far(&legs)
+}
+
+/// Why it is as it is so far. How it ends is not known yet.
+#[must_use]
+pub fn reasons(folders: &[PathBuf]) -> Vec<Reason> {
+    let legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
+    let mut reasons = assemble(&legs, Over::CaptureEnded).map(|c| c.reasons).unwrap_or_default();
+    reasons.retain(|r| r.topic != Topic::End && r.what != "not-carried");
+    reasons
 }
 
 fn so_far(legs: &[LegStory]) -> Option<CallRecord> {

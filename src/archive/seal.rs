@@ -4,8 +4,10 @@
 //! record beside them and syncs it, 3. renames them, the record last, 4. syncs their folder; and only the [`Sealed`] it
 //! returns can be given to the ledger.
 
+use crate::call::reason::Reason;
 use crate::call::record::{CallRecord, File as FileRow};
 use crate::disk::Disk;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -42,6 +44,7 @@ impl Sealed {
     /// When a file cannot be read, written, synced or renamed; parts that are not in their place yet stay parts.
     pub fn seal(
         mut record: CallRecord,
+        reasons: &[Reason],
         data: &Path,
         mut parts: Vec<Part>,
         (beside, record_path): (PathBuf, String),
@@ -55,7 +58,7 @@ impl Sealed {
             parts.into_iter().map(|p| ((p.at, data.join(&p.row.path)), p.row)).unzip();
         record.files.extend(rows);
         // It has the SHA-256 of the others, and comes to its place last: where it is, they are.
-        disk.create(&beside)?.write_all(&line(&record)?)?;
+        disk.create(&beside)?.write_all(&line(&record, reasons)?)?;
         disk.sync(&beside)?;
         moves.push((beside, data.join(&record_path)));
         for (part, place) in &moves {
@@ -80,9 +83,17 @@ impl Sealed {
     }
 }
 
-/// A record as `show --json` prints it.
-fn line(record: &CallRecord) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(record)?;
+/// What lies beside a recording: the record as `show --json` prints it, and why it is as it is.
+#[derive(Serialize)]
+struct Beside<'a> {
+    #[serde(flatten)]
+    record: &'a CallRecord,
+    reasons: &'a [Reason],
+}
+
+/// It as a line.
+fn line(record: &CallRecord, reasons: &[Reason]) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Beside { record, reasons })?;
     line.push(b'\n');
     Ok(line)
 }

@@ -1,7 +1,9 @@
 //! What a recording reports of each stream, and what of it can be heard.
 
 use super::parties::{RECORDER, speaker};
+use super::why;
 use crate::call::offer::{Negotiation, Speaker};
+use crate::call::reason::{self, Reason, Topic};
 use crate::call::record::{Kind, Stream};
 use crate::limits::STREAM_PROBATION;
 use crate::media::clock::{self, Place};
@@ -76,16 +78,28 @@ pub struct StreamStory {
     pub strays: u64,
     /// It is another stream of the call heard at another place, and not in the sound again.
     pub copy: bool,
+    /// Why it is as it is.
+    pub why: Vec<Reason>,
 }
 
-/// All streams of a leg that deserve to be reported. `told`: the leg whose dialog describes them, mostly its own.
+/// All streams of a leg that deserve to be reported. `told`: the leg whose dialog describes them, mostly its own. Why the
+/// others do not is added to `left_out`.
 pub fn of_leg(
     kind: Kind,
     index: usize,
     leg: &LegStory,
     told: &LegStory,
-) -> impl Iterator<Item = StreamStory> {
-    leg.streams.iter().filter_map(move |raw| story(kind, index, told, raw))
+    left_out: &mut Vec<Reason>,
+) -> Vec<StreamStory> {
+    let mut out = Vec::new();
+    for raw in &leg.streams {
+        match story(kind, index, told, raw) {
+            Some(Ok(story)) => out.push(story),
+            Some(Err(reason)) => left_out.push(reason),
+            None => {}
+        }
+    }
+    out
 }
 
 /// Typical ticks from one packet of sound to the next: the median of steps without loss.
@@ -148,15 +162,17 @@ impl Codecs {
     }
 }
 
-fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<StreamStory> {
+/// A stream, or why it is none.
+fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<Result<StreamStory, Reason>> {
     let none = Negotiation::default();
     let media = leg.dialog.as_ref().map_or(&none, |d| &d.media);
-    let told = media.speaker(raw.flow.source, raw.flow.destination);
+    let told_by = media.told(raw.flow.source, raw.flow.destination);
+    let told = told_by.map(|t| t.0);
     let codecs = Codecs::of(raw, media, told)?;
     let order = sequence::order(&raw.packets, codecs.clock());
     let promised = media.claims().iter().any(|c| c.media.payloads.iter().any(|p| p.0 == codecs.main));
     if (order.packets.len() as u64) < STREAM_PROBATION && !(promised && order.restarts == 0) {
-        return None;
+        return Some(Err(too_little(raw, order.packets.len() as u64)));
     }
     let encrypted = media.encrypted(told);
     let (can, undecoded) = codecs.decodable(encrypted);
@@ -183,9 +199,11 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let heard: Vec<Packet> =
         raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
-    Some(StreamStory {
+    let (party, by) = speaker(kind, leg, told).unzip();
+    let row = Stream { party, encrypted, ..row(raw, &codecs, &order, &heard)? };
+    let mut story = StreamStory {
         leg: index,
-        row: Stream { party: speaker(kind, leg, told), encrypted, ..row(raw, &codecs, &order, &heard)? },
+        row,
         voices: voices.collect(),
         undecoded,
         holes: holes(&order.packets, &sound, codecs.clock()),
@@ -197,7 +215,41 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
         restarts: order.restarts,
         strays: order.strays,
         copy: false,
-    })
+        why: Vec::new(),
+    };
+    let speaks = told_by.zip(by).map(|((_, end, c), by)| format!("{end} {}; {by}", why::described(c)));
+    if leg.dialog.is_some() {
+        story.why.push(who(&story, speaks));
+    }
+    let meaning = media.codec_told(told, raw.flow.destination, codecs.main).map(|c| c.1);
+    story.why.push(codec(&story, meaning));
+    story.why.extend(why::left_out(&story));
+    Some(Ok(story))
+}
+
+fn who(s: &StreamStory, speaks: Option<String>) -> Reason {
+    let party = s.row.party.as_deref().unwrap_or("nobody");
+    let unknown = || "no description names its addresses or the host it comes from".to_owned();
+    let why = format!("{party}: {}", speaks.unwrap_or_else(unknown));
+    Reason::new(s.row.started_at, Topic::Stream, &why::name(s), "speaker", why).of(s.row.packets)
+}
+
+fn codec(s: &StreamStory, meaning: Option<&str>) -> Reason {
+    let pt = s.row.payload_type.unwrap_or_default();
+    let (codec, meaning) =
+        (s.row.codec.as_deref().unwrap_or("unknown"), meaning.unwrap_or("nothing tells its meaning"));
+    let srtp = if s.row.encrypted { "; both sides have agreed on SRTP" } else { "" };
+    let why = format!("{codec}: payload type {pt} of most packets, {meaning}{srtp}");
+    Reason::new(s.row.started_at, Topic::Stream, &why::name(s), "codec", why)
+}
+
+/// What is said of what came on an RTP port and is no stream.
+fn too_little(raw: &RawStream, packets: u64) -> Reason {
+    let at = raw.packets.first().map(|p| p.at).unwrap_or_default();
+    let why = format!(
+        "fewer than {STREAM_PROBATION} packets in sequence, of a payload type that no description promised: no stream"
+    );
+    Reason::new(at, Topic::LeftOut, &reason::flow(&raw.flow), "too-little", why).of(packets)
 }
 
 /// The figures of a stream; who speaks in it is left open.

@@ -6,6 +6,7 @@
 
 use super::listener::{Output, Over, Track};
 use super::note::Note;
+use super::reason::Reason;
 use super::record::Carried;
 use super::switchboard::LegId;
 use super::witness::Loss;
@@ -74,6 +75,7 @@ impl<O: Output> Output for Dated<'_, O> {
     fn note(&mut self, leg: LegId, note: &Note) {
         let dated = match note {
             Note::Carried(c) => Note::Carried(Carried { lost_at: self.clocks.host(c.lost_at), ..c.clone() }),
+            Note::Reason(r) => Note::Reason(Reason { at: self.clocks.host(r.at), ..r.clone() }),
             other => other.clone(),
         };
         self.out.note(leg, &dated);

@@ -6,6 +6,7 @@ use super::record::Carried;
 use super::roster::{Leg, Roster};
 use crate::limits::{SETUPS_FINISHED, SIGNALLING_LINGER};
 use crate::time::CaptureTime;
+use std::time::Duration;
 
 impl Roster {
     /// Passes time: what has ended is given out.
@@ -70,14 +71,26 @@ impl Roster {
         if d.ended_at().is_some() {
             return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
         }
-        let (patience, over) = match (d.answered_at, leg.media_at) {
+        let over = if d.answered_at.is_none() { Over::Unanswered } else { Over::Silent };
+        self.patience_with(leg).filter(|p| idle > p.0).map(|_| (last, over))
+    }
+
+    /// How long a leg that has not ended may be silent, and the key of the configuration that says so.
+    pub(super) fn patience_with(&self, leg: &Leg) -> Option<(Duration, &'static str)> {
+        let p = self.patience;
+        let (media, hold, setup) =
+            ((p.media, "media_timeout_s"), (p.hold, "hold_timeout_s"), (p.setup, "setup_timeout_s"));
+        let Some(d) = &leg.dialog else { return Some(media) };
+        if d.ended_at().is_some() {
+            return None;
+        }
+        Some(match (d.answered_at, leg.media_at) {
             // Early media, then ringing: silence is no end before the answer.
-            (None, _) => (self.patience.setup, Over::Unanswered),
-            (Some(_), None) => (self.patience.hold, Over::Silent),
-            (_, Some(_)) if d.on_hold() => (self.patience.hold, Over::Silent),
-            (_, Some(_)) => (self.patience.media, Over::Silent),
-        };
-        (idle > patience).then_some((last, over))
+            (None, _) => setup,
+            (Some(_), None) => hold,
+            (_, Some(_)) if d.on_hold() => hold,
+            (_, Some(_)) => media,
+        })
     }
 
     pub(super) fn finish(&mut self, now: CaptureTime, call: u64, over: Over, out: &mut impl Output) {
@@ -85,6 +98,7 @@ impl Roster {
             return;
         };
         let carried: Vec<Carried> = legs.iter().filter_map(|id| self.carry(*id, out)).collect();
+        self.explain_end(&legs, over, out);
         for id in &legs {
             self.answered(*id, out);
             self.switchboard.remove(*id, now);

@@ -44,6 +44,7 @@ impl Roster {
                 }
             };
             self.switchboard.tie(id, flow);
+            self.explain_alone(id, flow, (first, packets.len() as u64), out);
             // It was heard when it came, which may be a while ago, and not now.
             let heard = packets.last().map(|p| p.0.min(self.now));
             let heard = heard.max(self.legs.get(&id).and_then(|l| l.media_at));
@@ -86,11 +87,16 @@ impl Roster {
             let best = found.iter().map(|f| f.0).max().unwrap_or(0);
             // Of several senders to one port, those that the dialog knows.
             if best > 0 || found.len() == 1 {
-                joining.extend(found.iter().filter(|f| f.0 == best).map(|f| f.1));
+                joining.extend(found.iter().filter(|f| f.0 == best));
             }
         }
-        for m in joining {
-            self.join(m, dialog, out);
+        for (fit, m) in joining {
+            let why = match fit {
+                2 => "the dialog names both of its addresses",
+                1 => "the dialog names one of its addresses and the host of the other",
+                _ => "the dialog names one of its addresses, and no other media is there",
+            };
+            self.join(m, dialog, why, out);
         }
     }
 
@@ -113,10 +119,15 @@ impl Roster {
             last.is_some_and(|t| t >= bye - BYE_SILENCE && t <= bye + MEDIA_LINGER)
         };
         let all: Vec<LegId> = self.alone.between((a, b)).take(CALLS_WEIGHED).collect();
-        let mut ended = all.iter().copied().filter(silent);
-        let one = ended.next().filter(|_| ended.next().is_none());
-        if let Some(m) = one.filter(|_| all.len() < CALLS_WEIGHED && byes.take(2).count() == 1) {
-            self.join(m, dialog, out);
+        let ended: Vec<LegId> = all.iter().copied().filter(silent).collect();
+        let byes = byes.take(2).count();
+        match ended.as_slice() {
+            [m] if all.len() < CALLS_WEIGHED && byes == 1 => {
+                let why = "its BYE is the only one between these two hosts when the media fell silent, and it names no other";
+                self.join(*m, dialog, why, out);
+            }
+            [] => {}
+            some => self.explain_not_joined(dialog, some.len(), out),
         }
     }
 
@@ -131,12 +142,13 @@ impl Roster {
         }
     }
 
-    fn join(&mut self, m: LegId, dialog: LegId, out: &mut impl Output) {
+    fn join(&mut self, m: LegId, dialog: LegId, why: &str, out: &mut impl Output) {
         self.answered(dialog, out);
         if self.join_call(m, dialog)
             && let Some(d) = self.legs.get(&dialog).and_then(|l| l.dialog.as_ref())
         {
             out.note(m, &Note::Joined { call_id: d.call_id.clone() });
+            self.explain_joined(m, dialog, why, out);
         }
     }
 

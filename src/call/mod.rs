@@ -1,6 +1,7 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
 mod alone;
+mod because;
 mod clocks;
 mod closing;
 pub mod dialog;
@@ -14,6 +15,7 @@ pub mod offer;
 pub mod pairing;
 pub mod portrait;
 pub mod prebuffer;
+pub mod reason;
 pub mod record;
 pub mod resume;
 pub mod roster;

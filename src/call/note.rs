@@ -1,5 +1,6 @@
 //! What is kept of a leg beside its packets: what the tap knew and no packet tells.
 
+use super::reason::Reason;
 use super::record::Carried;
 use crate::time::CaptureTime;
 use serde::{Deserialize, Serialize};
@@ -54,4 +55,6 @@ pub enum Note {
         /// Its Call-ID.
         call_id: String,
     },
+    /// Why something was decided: for `earwitness explain`.
+    Reason(Reason),
 }

@@ -32,6 +32,34 @@ impl Side {
     }
 }
 
+/// Which message held a description.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its method, or that of the request it answers.
+    pub method: &'static str,
+    /// Its status, when it is a response.
+    pub status: Option<u16>,
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.status {
+            Some(code) => write!(f, "{code} ({})", self.method),
+            None => f.write_str(self.method),
+        }
+    }
+}
+
+impl Said {
+    /// How a message that may hold a description is told of.
+    #[must_use]
+    pub fn of(method: &[u8], status: Option<u16>) -> Self {
+        let known = ["INVITE", "ACK", "UPDATE", "PRACK"];
+        let method = known.into_iter().find(|k| k.as_bytes() == method).unwrap_or("message");
+        Self { method, status }
+    }
+}
+
 /// One m= line that one side described.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -43,6 +71,8 @@ pub struct Claim {
     pub index: usize,
     /// What was said.
     pub media: Media,
+    /// In which message.
+    pub said: Said,
 }
 
 /// Whose media a flow is.
@@ -59,6 +89,8 @@ pub struct Speaker {
 pub struct Negotiation {
     claims: Vec<Claim>,
     current: [Vec<Media>; 2],
+    /// The message whose descriptions are taken now.
+    pub(super) said: Said,
     /// Descriptions that were not kept because there were too many.
     pub forgotten: u64,
 }
@@ -77,7 +109,7 @@ impl Negotiation {
                 continue;
             }
             new |= m.address.is_some_and(|a| !self.claims.iter().any(|c| c.media.address == Some(a)));
-            self.claims.push(Claim { at, side, index, media: m.clone() });
+            self.claims.push(Claim { at, side, index, media: m.clone(), said: self.said });
         }
         if let Some(c) = self.current.get_mut(side.index()) {
             *c = media;
@@ -108,31 +140,58 @@ impl Negotiation {
     /// (symmetric RTP, RFC 4961), else by the sending host.
     #[must_use]
     pub fn speaker(&self, source: Endpoint, destination: Endpoint) -> Option<Speaker> {
+        self.told(source, destination).map(|t| t.0)
+    }
+
+    /// The same with what tells it: the description, and which end of the flow is in it.
+    #[must_use]
+    pub fn told(&self, source: Endpoint, destination: Endpoint) -> Option<(Speaker, &'static str, &Claim)> {
         let newest = |ok: &dyn Fn(&Claim) -> bool| self.claims.iter().rev().find(|c| ok(c));
         if let Some(c) = newest(&|c| c.media.address == Some(destination)) {
-            return Some(Speaker { side: c.side.other(), index: c.index });
+            return Some((Speaker { side: c.side.other(), index: c.index }, "it goes to the address", c));
         }
+        let sent = |c: &Claim| Speaker { side: c.side, index: c.index };
         if let Some(c) = newest(&|c| c.media.address == Some(source)) {
-            return Some(Speaker { side: c.side, index: c.index });
+            return Some((sent(c), "it comes from the address", c));
         }
         newest(&|c| c.media.address.is_some_and(|a| a.same_host(source)))
-            .map(|c| Speaker { side: c.side, index: c.index })
+            .map(|c| (sent(c), "it comes from the host", c))
     }
 
     /// What a payload type means in media that `speaker` sends: as the receiver described it, else as the
     /// sender did, else by the static table.
     #[must_use]
     pub fn codec(&self, speaker: Option<Speaker>, destination: Endpoint, payload_type: u8) -> Option<Codec> {
+        self.codec_told(speaker, destination, payload_type).map(|c| c.0)
+    }
+
+    /// The same with what tells it.
+    #[must_use]
+    pub fn codec_told(
+        &self,
+        speaker: Option<Speaker>,
+        destination: Endpoint,
+        payload_type: u8,
+    ) -> Option<(Codec, &'static str)> {
         let by = |ok: &dyn Fn(&Claim) -> bool| {
             self.claims.iter().rev().filter(|c| ok(c)).find_map(|c| c.media.codec(payload_type)).cloned()
         };
+        let told = |why| move |c| (c, why);
         by(&|c| c.media.address == Some(destination))
+            .map(told("as who receives there described it"))
             .or_else(|| {
                 let s = speaker?;
                 by(&|c| c.side == s.side.other() && c.index == s.index)
-                    .or_else(|| by(&|c| c.side == s.side && c.index == s.index))
+                    .map(told("as the receiving side described it"))
+                    .or_else(|| {
+                        by(&|c| c.side == s.side && c.index == s.index)
+                            .map(told("as the sending side described it, for the receiving side did not"))
+                    })
             })
-            .or_else(|| Codec::of_static(payload_type))
+            .or_else(|| {
+                Codec::of_static(payload_type)
+                    .map(told("a static payload type of RFC 3551, for no description names it"))
+            })
     }
 
     /// Is the media of `speaker` encrypted, by either end's description?

@@ -25,6 +25,8 @@ pub struct Member {
 pub struct Portrait {
     /// Vendor's dialect.
     pub platform: Option<&'static str>,
+    /// By what it was known.
+    pub mark: Option<&'static str>,
     /// Identifiers of vendors and standards, first value of each.
     pub identifiers: BTreeMap<String, String>,
     /// Participants of recording metadata, in order of appearance.
@@ -85,7 +87,7 @@ impl Portrait {
             }
         }
         if self.platform.is_none() {
-            self.platform = platform(m);
+            (self.platform, self.mark) = platform(m).unzip();
         }
     }
 
@@ -166,7 +168,7 @@ pub fn party(a: &NameAddr) -> Party {
 }
 
 /// The vendor's dialect, by marks that no other vendor's messages bear.
-fn platform(m: &Message<'_>) -> Option<&'static str> {
+fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
     const MARKS: [(&str, &[&str]); 7] = [
         ("cisco-webex", &["webex.com"]),
         ("broadworks", &["broadworks"]),
@@ -183,8 +185,8 @@ fn platform(m: &Message<'_>) -> Option<&'static str> {
         text.extend(v.to_ascii_lowercase());
         text.push(b'\n');
     }
-    let has = |mark: &&str| memmem::find(&text, mark.as_bytes()).is_some();
-    MARKS.iter().find(|(_, marks)| marks.iter().any(&has)).map(|(name, _)| *name)
+    let has = |mark: &&&str| memmem::find(&text, mark.as_bytes()).is_some();
+    MARKS.iter().find_map(|(name, marks)| marks.iter().find(has).map(|mark| (*name, *mark)))
 }
 
 #[cfg(test)]

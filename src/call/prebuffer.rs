@@ -95,15 +95,30 @@ impl Prebuffer {
     /// they are of whoever had the address before.
     pub fn claim(&mut self, at: CaptureTime, address: Endpoint) -> Vec<(FlowKey, Held)> {
         let mut out: Vec<(FlowKey, Held)> = Vec::new();
-        let live = |f: &FlowKey| self.flows.get(f).is_some_and(|w| at.since(w.last_at) <= PREBUFFER_SILENCE);
-        let least = FlowKey { source: Endpoint::default(), destination: Endpoint::default(), ssrc: 0 };
-        let there = self.by_address.range((address, least)..).take_while(|(a, _)| *a == address);
-        let flows: Vec<FlowKey> = there.map(|(_, f)| *f).filter(live).collect();
+        let flows: Vec<FlowKey> = self.there(address).filter(|f| self.is_live(at, f)).collect();
         for flow in flows {
             out.extend(self.take(&flow).into_iter().map(|p| (flow, p)));
         }
         out.sort_by_key(|p| p.1.0);
         out
+    }
+
+    /// What [`Prebuffer::claim`] would leave at this address because it has fallen silent: flows, how many packets of
+    /// each, and when the last one came.
+    #[must_use]
+    pub fn silent_at(&self, at: CaptureTime, address: Endpoint) -> Vec<(FlowKey, u64, CaptureTime)> {
+        let held = |f: &FlowKey| self.flows.get(f).map(|w| (*f, w.packets.len() as u64, w.last_at));
+        self.there(address).filter(|f| !self.is_live(at, f)).filter_map(|f| held(&f)).collect()
+    }
+
+    fn there(&self, address: Endpoint) -> impl Iterator<Item = FlowKey> {
+        let least = FlowKey { source: Endpoint::default(), destination: Endpoint::default(), ssrc: 0 };
+        let there = self.by_address.range((address, least)..).take_while(move |(a, _)| *a == address);
+        there.map(|(_, f)| *f)
+    }
+
+    fn is_live(&self, at: CaptureTime, f: &FlowKey) -> bool {
+        self.flows.get(f).is_some_and(|w| at.since(w.last_at) <= PREBUFFER_SILENCE)
     }
 
     /// The clock was set back: nothing is younger than now.

@@ -1,6 +1,7 @@
 //! The calls that are up: which leg a message or a packet of media belongs to, and when a call is over.
 
 use super::alone::{Alone, ends};
+use super::because::Invite;
 use super::dialog::{Dialog, Heard};
 use super::ended::Ended;
 use super::listener::{Counters, Output, Over, Patience, Track};
@@ -40,6 +41,10 @@ pub(super) struct Leg {
     pub(super) primary: Option<Endpoint>,
     /// Its primary was lost while it was up; noted in its spool.
     pub(super) carried: Option<Carried>,
+    /// Reasons that were noted of it, and those that were too many.
+    pub(super) reasons: u32,
+    /// INVITEs that began it, or might have.
+    pub(super) invites: Vec<Invite>,
 }
 
 /// Everything that is up.
@@ -168,6 +173,7 @@ impl Roster {
         out: &mut impl Output,
     ) {
         self.write_down(id, heard, packet, out);
+        self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
         let named = dialog.hear(heard);
@@ -180,13 +186,10 @@ impl Roster {
             self.join_named(id, out);
             let (legs, now) = (&self.legs, self.now);
             let live = |l: &Leg| l.media_at.is_some_and(|t| now.since(t) <= PREBUFFER_SILENCE);
-            self.switchboard.reconsider(id, &new, |m| legs.get(&m).is_some_and(live));
+            let moved = self.switchboard.reconsider(id, &new, |m| legs.get(&m).is_some_and(live));
+            self.explain_untied(id, heard.at, &moved, out);
         }
-        for address in new {
-            for (_, (t, p)) in self.prebuffer.claim(heard.at, address) {
-                self.keep(t, id, &p, counters, out);
-            }
-        }
+        self.take_held(id, heard.at, &new, counters, out);
     }
 
     /// Takes a datagram that may be media.
@@ -201,7 +204,14 @@ impl Roster {
     ) {
         match self.switchboard.route(at, flow) {
             Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
-            Route::Ended => counters.after_end += 1,
+            Route::Tied(leg) => {
+                self.keep(at, leg, ip_packet, counters, out);
+                self.explain_tie(at, leg, out);
+            }
+            Route::Ended => {
+                counters.after_end += 1;
+                self.switchboard.came_late(at, flow);
+            }
             Route::Unclaimed => {
                 let may =
                     self.now < self.made_room_at || self.now.since(self.made_room_at) >= PREBUFFER_TRIES;
@@ -209,7 +219,7 @@ impl Roster {
                     self.made_room_at = self.now;
                     self.promote(at, Ripe::Believed, counters, out);
                     // What was promoted now has a leg of its own.
-                    if let Route::Leg(leg) = self.switchboard.route(at, flow) {
+                    if let Route::Leg(leg) | Route::Tied(leg) = self.switchboard.route(at, flow) {
                         return self.keep(at, leg, ip_packet, counters, out);
                     }
                 }
@@ -278,6 +288,7 @@ impl Roster {
             ..Leg::default()
         };
         self.begin(id, name, leg, heard.message.status().is_none(), out);
+        self.explain_dialog(id, heard, out);
         Some(id)
     }
 

@@ -1,7 +1,7 @@
 //! The session inside a dialog: what its offers and answers change, hold, and take back.
 
 use super::dialog::{Dialog, Heard, Hold, word};
-use super::offer::Side;
+use super::offer::{Said, Side};
 use super::record::{Cause, Event};
 use crate::limits::EVENTS_PER_CALL;
 use crate::time::CaptureTime;
@@ -47,6 +47,7 @@ impl Dialog {
                     self.pending.drain(..drop);
                 }
                 self.note_codec(heard.at, side, &media);
+                self.media.said = Said::of(m.method(), m.status());
                 new |= self.media.describe(heard.at, side, media);
                 break; // Oracle sends a stray second description
             }

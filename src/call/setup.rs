@@ -6,6 +6,7 @@
 
 use super::dialog::Heard;
 use super::listener::{Counters, Output, Track};
+use super::note::Note;
 use super::roster::{Leg, Roster};
 use super::switchboard::LegId;
 use crate::limits::{DIALOGS, SETUP_BYTES, SETUPS};
@@ -16,9 +17,18 @@ use std::collections::BTreeSet;
 pub(super) struct Setup {
     name: String,
     packets: Vec<(CaptureTime, Vec<u8>)>,
+    /// What is noted of it; few.
+    notes: Vec<Note>,
 }
 
 impl Setup {
+    /// Keeps a note; in a flood not many.
+    pub(super) fn note(&mut self, note: Note) {
+        if self.notes.len() < 4 {
+            self.notes.push(note);
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.packets.iter().map(|p| p.1.len()).sum()
     }
@@ -49,7 +59,7 @@ impl Roster {
         }
         if asked && flood {
             self.setups.in_memory.insert(id);
-            leg.setup = Some(Box::new(Setup { name, packets: Vec::new() }));
+            leg.setup = Some(Box::new(Setup { name, packets: Vec::new(), notes: Vec::new() }));
             self.calls.entry(leg.call).or_default().push(id);
             self.legs.insert(id, leg);
         } else {
@@ -86,6 +96,9 @@ impl Roster {
         out.open(id, &s.name);
         for (at, packet) in s.packets {
             out.packet(id, Track::Signalling, at, &packet);
+        }
+        for note in &s.notes {
+            out.note(id, note);
         }
     }
 

@@ -13,6 +13,10 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
+pub(super) mod tie;
+
+use tie::{LeftOut, Tie};
+
 /// Names a leg of a call while it is live; counts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegId(pub u64);
@@ -33,6 +37,8 @@ pub struct FlowKey {
 pub enum Route {
     /// To this leg.
     Leg(LegId),
+    /// The same, of a flow that was tied to it just now: [`Switchboard::tied`] says why.
+    Tied(LegId),
     /// To a call that has ended.
     Ended,
     /// Nobody named it (yet).
@@ -64,6 +70,7 @@ struct LegMedia {
     of: Option<LegId>,
     /// Legs that it describes besides.
     joined: SmallVec<[LegId; 1]>,
+    left_out: LeftOut,
 }
 
 /// The map from media to legs.
@@ -78,6 +85,8 @@ pub struct Switchboard {
     ended: Ended,
     /// Flows and claims that were not remembered because there were too many.
     pub overflow: u64,
+    /// Why the last flow was tied as it was.
+    tied: Option<Box<Tie>>,
 }
 
 impl Switchboard {
@@ -102,10 +111,14 @@ impl Switchboard {
 
     /// New claims on addresses: flows tied to them that fit the new leg better, or whose leg has ended, are untied.
     /// `live`: does media flow in this leg? Media alone that does, and that the new leg has not joined, is another's.
-    pub fn reconsider(&mut self, leg: LegId, addresses: &[Endpoint], live: impl Fn(LegId) -> bool) {
-        for a in addresses {
-            self.reconsider_one(leg, *a, &live);
-        }
+    /// Gives those flows, the legs they were tied to, and why.
+    pub fn reconsider(
+        &mut self,
+        leg: LegId,
+        addresses: &[Endpoint],
+        live: impl Fn(LegId) -> bool,
+    ) -> Vec<(FlowKey, LegId, &'static str)> {
+        addresses.iter().flat_map(|a| self.reconsider_one(leg, *a, &live)).collect()
     }
 
     /// A leg that no signalling describes is of the call of a dialog.
@@ -143,15 +156,18 @@ impl Switchboard {
         if let Some(leg) = self.flows.get(&flow) {
             return self.open_or_ended(at, *leg);
         }
-        let Some(leg) = self.best(at, flow) else {
+        let Some((leg, address)) = self.best(at, flow) else {
             return if self.ended.contains(&flow) { Route::Ended } else { Route::Unclaimed };
         };
         let route = self.open_or_ended(at, leg);
         let many = self.legs.get(&leg).is_some_and(|l| l.flows.len() >= FLOWS_PER_LEG);
         if self.flows.len() >= FLOWS || many {
             self.overflow += 1;
+            self.count_untied(leg);
         } else if route == Route::Leg(leg) {
+            self.tied = Some(Box::new(self.why(at, flow, leg, address)));
             self.tie(leg, flow);
+            return Route::Tied(leg);
         }
         route
     }
@@ -248,17 +264,31 @@ impl Switchboard {
         }
     }
 
-    fn reconsider_one(&mut self, leg: LegId, address: Endpoint, live: &impl Fn(LegId) -> bool) {
-        let better = |f: &&FlowKey| {
-            let Some(old) = self.flows.get(*f) else { return true };
-            let Some(l) = self.legs.get(old) else { return true };
+    fn reconsider_one(
+        &mut self,
+        leg: LegId,
+        address: Endpoint,
+        live: &impl Fn(LegId) -> bool,
+    ) -> Vec<(FlowKey, LegId, &'static str)> {
+        let better = |f: &FlowKey| {
+            // A flow that is listed is tied.
+            let old = *self.flows.get(f)?;
+            let gone = Some((*f, old, tie::ENDED));
+            let Some(l) = self.legs.get(&old) else { return gone };
             let alone = l.known.is_empty() && l.of.is_none();
-            l.ended_at.is_some() || (alone && !live(*old)) || (!alone && self.fit(leg, f) > self.fit(*old, f))
+            if l.ended_at.is_some() {
+                gone
+            } else if alone {
+                (!live(old)).then_some((*f, old, tie::SILENT))
+            } else {
+                (self.fit(leg, f) > self.fit(old, f)).then_some((*f, old, tie::FITS))
+            }
         };
-        let moved: Vec<FlowKey> = self.arriving(address).filter(better).copied().collect();
-        for f in moved {
-            self.untie(f);
+        let moved: Vec<_> = self.arriving(address).filter_map(better).collect();
+        for f in &moved {
+            self.untie(f.0);
         }
+        moved
     }
 
     /// How well a flow's source fits what a leg's descriptions say.
@@ -273,17 +303,13 @@ impl Switchboard {
 
     /// The leg with the best claim: on the destination before the source (symmetric RTP), RTP before RTCP, live
     /// before ended, by the source, one that has no flow here yet, the newest.
-    fn best(&self, at: CaptureTime, flow: FlowKey) -> Option<LegId> {
+    fn best(&self, at: CaptureTime, flow: FlowKey) -> Option<(LegId, Endpoint)> {
         for address in [flow.destination, flow.source] {
             let Some(p) = self.places.get(&address) else {
                 continue;
             };
-            let best = p.iter().max_by_key(|o| {
-                let live = matches!(self.open_or_ended(at, o.leg), Route::Leg(_));
-                (live, !o.rtcp, self.fit(o.leg, &flow), o.flows == 0, o.leg)
-            });
-            if let Some(o) = best {
-                return Some(o.leg);
+            if let Some(o) = p.iter().max_by_key(|o| self.merit(at, o, &flow)) {
+                return Some((o.leg, address));
             }
         }
         None
@@ -292,7 +318,7 @@ impl Switchboard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::offer::Side;
+    use super::super::offer::{Said, Side};
     use super::*;
     use crate::wire::sdp;
 
@@ -306,12 +332,26 @@ mod tests {
         };
         sides
             .iter()
-            .map(|s| Claim { at: CaptureTime(0), side: Side::Caller, index: 0, media: describe(s) })
+            .map(|s| Claim {
+                at: CaptureTime(0),
+                side: Side::Caller,
+                index: 0,
+                media: describe(s),
+                said: Said::default(),
+            })
             .collect()
     }
 
     fn flow(source: &str, destination: &str, ssrc: u32) -> FlowKey {
         FlowKey { source: end(source), destination: end(destination), ssrc }
+    }
+
+    /// Tied just now or before: it is the leg's.
+    fn route(s: &mut Switchboard, at: CaptureTime, f: FlowKey) -> Route {
+        match s.route(at, f) {
+            Route::Tied(leg) => Route::Leg(leg),
+            other => other,
+        }
     }
 
     const T0: CaptureTime = CaptureTime(0);
@@ -326,9 +366,9 @@ mod tests {
             flow("10.0.0.1:4001", "10.0.0.2:5001", 0),
             flow("10.0.0.1:4000", "192.0.2.1:9", 1),
         ] {
-            assert_eq!(s.route(T0, f), Route::Leg(LegId(1)), "{f:?}");
+            assert_eq!(route(&mut s, T0, f), Route::Leg(LegId(1)), "{f:?}");
         }
-        assert_eq!(s.route(T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)), Route::Unclaimed);
+        assert_eq!(route(&mut s, T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)), Route::Unclaimed);
     }
 
     #[test]
@@ -336,10 +376,10 @@ mod tests {
         let mut s = Switchboard::default();
         s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
         let old = flow("10.0.0.1:4000", "10.0.0.9:5000", 1);
-        assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
+        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
         s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
-        assert_eq!(s.route(T0, old), Route::Leg(LegId(1)));
-        assert_eq!(s.route(T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
+        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
+        assert_eq!(route(&mut s, T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
     }
 
     #[test]
@@ -348,8 +388,8 @@ mod tests {
         for leg in [1, 2] {
             s.claim(LegId(leg), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
         }
-        let a = s.route(T0, flow("10.0.0.1:24000", "10.0.0.9:5000", 7));
-        let b = s.route(T0, flow("10.0.0.1:24002", "10.0.0.9:5000", 7));
+        let a = route(&mut s, T0, flow("10.0.0.1:24000", "10.0.0.9:5000", 7));
+        let b = route(&mut s, T0, flow("10.0.0.1:24002", "10.0.0.9:5000", 7));
         assert_ne!(a, b);
     }
 
@@ -359,16 +399,16 @@ mod tests {
         let f = flow("10.0.0.1:4000", "10.0.0.2:5000", 1);
         s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
         s.end(LegId(1), Some(T0));
-        assert_eq!(s.route(T0 + MEDIA_LINGER, f), Route::Leg(LegId(1)));
+        assert_eq!(route(&mut s, T0 + MEDIA_LINGER, f), Route::Leg(LegId(1)));
         let late = T0 + MEDIA_LINGER * 3;
-        assert_eq!(s.route(late, f), Route::Ended);
+        assert_eq!(route(&mut s, late, f), Route::Ended);
         s.remove(LegId(1), late);
-        assert_eq!(s.route(late, f), Route::Ended);
+        assert_eq!(route(&mut s, late, f), Route::Ended);
         s.claim(LegId(2), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
-        assert_eq!(s.route(late, f), Route::Leg(LegId(2)));
+        assert_eq!(route(&mut s, late, f), Route::Leg(LegId(2)));
         s.sweep(late + TOMBSTONE_AGE);
         s.remove(LegId(2), late);
-        assert_eq!(s.route(late, f), Route::Unclaimed);
+        assert_eq!(route(&mut s, late, f), Route::Unclaimed);
         assert!(s.places.is_empty() && s.flows.is_empty() && s.legs.is_empty());
     }
 }

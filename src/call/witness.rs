@@ -234,6 +234,12 @@ impl Witness {
         self.primaries.get(&primary).map(Primary::verdict)
     }
 
+    /// The last loss of a primary.
+    #[must_use]
+    pub fn last_loss(&self, primary: Endpoint) -> Option<&Loss> {
+        self.primaries.get(&primary)?.losses.last()
+    }
+
     /// The loss of a primary that caught a call which was up from `from` to `to`.
     #[must_use]
     pub fn caught(&self, primary: Endpoint, from: CaptureTime, to: CaptureTime) -> Option<&Loss> {

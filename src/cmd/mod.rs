@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod config;
 pub mod events;
+pub mod explain;
 pub mod export;
 mod in_progress;
 pub mod ladder;
@@ -49,6 +50,8 @@ pub enum Verb {
     Calls(calls::Args),
     /// Show one call: parties, timeline, streams, files and the ladder of its SIP messages
     Show(show::Args),
+    /// Say why a call is as it is: its dialogs, its streams, what was left out, how it ended
+    Explain(explain::Args),
     /// Copy a call's audio (.wav) or packets (.pcap) out of the data folder
     Export(export::Args),
     /// Hold the recordings against the ledger: every file there, its length and its SHA-256
@@ -203,6 +206,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Verb::Status(args) => status::run(args, out),
         Verb::Calls(args) => calls::run(args, out),
         Verb::Show(args) => show::run(args, out),
+        Verb::Explain(args) => explain::run(args, out),
         Verb::Export(args) => export::run(args, out),
         Verb::Verify(args) => verify::run(args, out),
         Verb::Events(args) => events::run(args, out),

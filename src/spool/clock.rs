@@ -56,6 +56,7 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
                 moved(to);
             }
             Note::Carried(c) => moved(&mut c.lost_at),
+            Note::Reason(r) => moved(&mut r.at),
             Note::Joined { .. } => {}
         }
         shift = shift.saturating_add(step);

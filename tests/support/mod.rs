@@ -122,7 +122,12 @@ pub fn at_rest(data: &Path) {
     let (records, files): (Vec<String>, Vec<String>) = there.into_iter().partition(|n| n.ends_with(".json"));
     assert_eq!(files, told.iter().map(|f| f.replacen("recordings/", "", 1)).collect::<Vec<_>>());
     // And each call has its record there, which says the same.
-    let read = |n: &String| serde_json::from_slice(&std::fs::read(recordings.join(n)).unwrap()).unwrap();
+    let read = |n: &String| {
+        let mut record: Value = serde_json::from_slice(&std::fs::read(recordings.join(n)).unwrap()).unwrap();
+        // Why the call is as it is lies there and nowhere else.
+        record.as_object_mut().unwrap().remove("reasons").unwrap_or_else(|| panic!("{n} has no reasons"));
+        record
+    };
     let mut records: Vec<Value> = records.iter().map(read).collect();
     records.sort_by_key(|r| calls.iter().position(|c| c["id"] == r["id"]));
     assert_eq!(records, calls);

@@ -50,7 +50,7 @@ impl Roster {
     pub(super) fn explain_dialog(&mut self, id: LegId, heard: &Heard<'_>, out: &mut impl Output) {
         let call_id = String::from_utf8_lossy(heard.message.call_id()).into_owned();
         let reason = |what: &str, why: String| Reason::new(heard.at, Topic::Dialog, &call_id, what, why);
-        if self.ended_ids.contains_key(heard.message.call_id()) {
+        if self.ended_ids.contains(heard.message.call_id()) {
             let why = "the Call-ID is that of a call that has ended, and this INVITE begins another one";
             self.because(id, reason("begun-anew", why.to_owned()), out);
         }

@@ -320,6 +320,7 @@ impl Switchboard {
 mod tests {
     use super::super::offer::{Said, Side};
     use super::*;
+    use crate::limits::TOMBSTONE_AGE;
     use crate::wire::sdp;
 
     fn end(s: &str) -> Endpoint {

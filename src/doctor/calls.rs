@@ -1,0 +1,355 @@
+//! Calls as their signalling describes them, held against the media that is there.
+
+use super::finding::{Finding, Severity, count, examples};
+use super::streams::Stream;
+use crate::limits::{DOCTOR_ENTRIES, EXAMPLES};
+use crate::time::CaptureTime;
+use crate::wire::bib::Bib;
+use crate::wire::endpoint::Endpoint;
+use crate::wire::sdp::{self, Direction, Media};
+use crate::wire::sip::Message;
+use crate::wire::sip_name::NameAddr;
+use crate::wire::{multipart, sip};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
+use serde_json::json;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+/// How long an answered call may be without media, or without one of its directions: phones take up to two seconds to
+/// start, and comfort noise comes every second or so.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Packets of the direction that is there: a second of speech.
+const ENOUGH: u64 = 50;
+
+/// Packets that make a direction be there.
+const THERE: u64 = 3;
+
+/// Media that began this long after us should have been announced to us.
+const BEGUN: Duration = Duration::from_secs(2);
+
+/// What one side says.
+#[derive(Clone, Default)]
+struct Side {
+    tag: String,
+    media: Option<Media>,
+}
+
+/// A call by its Call-ID.
+#[derive(Clone)]
+struct Call {
+    name: String,
+    offer: Side,
+    /// The other side's tags and descriptions; a fork has several.
+    others: Vec<Side>,
+    answered: Option<(CaptureTime, String)>,
+    ended: Option<CaptureTime>,
+    recorder: bool,
+    last_at: CaptureTime,
+}
+
+/// What went to an address, and from it.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    to: u64,
+    from: u64,
+    /// The last that sent here: behind NAT it is another address than the described one.
+    sender: Endpoint,
+}
+
+/// Forks that are followed.
+const BRANCHES: usize = 8;
+
+/// Calls and the addresses of media.
+#[derive(Default)]
+pub(super) struct Calls {
+    by: DefaultHashBuilder,
+    all: HashMap<u64, Call>,
+    places: HashMap<Endpoint, Place>,
+    described: HashSet<Endpoint>,
+    keyed: u64,
+    keyed_shown: Vec<String>,
+    dtls: u64,
+    /// INVITEs of new calls.
+    pub(super) begun: u64,
+}
+
+impl Calls {
+    pub(super) fn message(&mut self, at: CaptureTime, m: &Message<'_>) {
+        let key = self.by.hash_one(m.call_id());
+        let invite = m.is_request("INVITE");
+        if !self.all.contains_key(&key) {
+            if !(invite || m.method() == b"INVITE") || self.all.len() >= DOCTOR_ENTRIES {
+                return;
+            }
+            self.begun += 1;
+            self.all.insert(key, Call::new(at, m));
+        }
+        let Some(c) = self.all.get_mut(&key) else { return };
+        c.last_at = at;
+        c.recorder |= invite && is_recorder(m);
+        let tag =
+            |name| NameAddr::parse(m.header(name).unwrap_or_default()).tag().unwrap_or_default().to_owned();
+        let media = described(m);
+        let speaker = tag(if m.status().is_some() { "to" } else { "from" });
+        if let Some(media) = media.clone() {
+            let newly = media.encrypted && !c.is_keyed();
+            if newly {
+                self.keyed += 1;
+                if self.keyed_shown.len() < EXAMPLES {
+                    self.keyed_shown.push(c.name.clone());
+                }
+            }
+            if self.described.len() < 4 * DOCTOR_ENTRIES {
+                self.described.extend(media.address);
+            }
+            c.describe(&speaker, media);
+        }
+        if m.method() == b"INVITE" && m.status().is_some_and(|s| (200..300).contains(&s)) {
+            c.answered.get_or_insert((at, tag("to")));
+        }
+        if m.is_request("BYE") || m.is_request("CANCEL") {
+            c.ended.get_or_insert(at);
+        }
+    }
+
+    /// A packet of media.
+    pub(super) fn packet(&mut self, source: Endpoint, destination: Endpoint) {
+        for (place, to) in [(destination, true), (source, false)] {
+            if self.places.len() >= 4 * DOCTOR_ENTRIES && !self.places.contains_key(&place) {
+                continue;
+            }
+            let p = self.places.entry(place).or_default();
+            if to {
+                (p.to, p.sender) = (p.to + 1, source);
+            } else {
+                p.from += 1;
+            }
+        }
+    }
+
+    /// A DTLS handshake on a port of media (RFC 5764).
+    pub(super) fn dtls(&mut self) {
+        self.dtls += 1;
+    }
+
+    /// A new round: what media there was is counted anew, calls stay known while they are up.
+    pub(super) fn renew(&mut self, now: CaptureTime) {
+        self.places.clear();
+        (self.keyed, self.dtls, self.begun) = (0, 0, 0);
+        self.keyed_shown.clear();
+        let old = Duration::from_secs(3_600);
+        self.all.retain(|_, c| c.ended.is_none() && now.since(c.last_at) < old);
+        // Media of these is counted from now on.
+        for c in self.all.values_mut() {
+            if let Some((at, _)) = &mut c.answered {
+                *at = (*at).max(now);
+            }
+        }
+        self.described = self.all.values().flat_map(Call::addresses).collect();
+    }
+
+    fn place(&self, e: Endpoint) -> Place {
+        self.places.get(&e).copied().unwrap_or_default()
+    }
+
+    /// Packets that each side has sent: what went to the other, or came from its own address.
+    fn sent(&self, a: Endpoint, b: Endpoint) -> (u64, u64) {
+        let (pa, pb) = (self.place(a), self.place(b));
+        // Behind NAT each is answered where it sends from.
+        let back = |p: &Place| if p.to > 0 { self.place(p.sender).to } else { 0 };
+        let by_a = pb.to.max(pa.from).max(back(&pa));
+        let by_b = pa.to.max(pb.from).max(back(&pb));
+        (by_a, by_b)
+    }
+
+    /// Answered calls with media both ways that are up for long enough; of them those without media, and those with one
+    /// direction.
+    fn judged(&self, now: CaptureTime) -> (u64, Vec<&Call>, Vec<(&Call, String)>) {
+        let (mut n, mut silent, mut one_way) = (0, Vec::new(), Vec::new());
+        for c in self.all.values() {
+            let Some((a, b)) = c.talk(now) else { continue };
+            n += 1;
+            let (by_a, by_b) = self.sent(a, b);
+            if by_a == 0 && by_b == 0 {
+                silent.push(c);
+            } else if by_a >= ENOUGH && by_b < THERE {
+                one_way.push((c, format!("{b} > {a} of {}", c.name)));
+            } else if by_b >= ENOUGH && by_a < THERE {
+                one_way.push((c, format!("{a} > {b} of {}", c.name)));
+            }
+        }
+        (n, silent, one_way)
+    }
+
+    pub(super) fn findings(&self, now: CaptureTime) -> Vec<Finding> {
+        let (n, mut silent, mut one_way) = self.judged(now);
+        silent.sort_by(|a, b| a.name.cmp(&b.name));
+        one_way.sort_by(|a, b| a.1.cmp(&b.1));
+        let mut out = Vec::new();
+        if !one_way.is_empty() {
+            let missing = one_way.len() as u64;
+            let shown: Vec<String> = one_way.iter().take(EXAMPLES).map(|o| o.1.clone()).collect();
+            let text = format!(
+                "{missing} of {} that are up both ways have media in one direction only; missing is{}. Either that side sends nothing, or the mirror does not have it.",
+                count(n, "answered call"),
+                examples(&shown, missing)
+            );
+            let numbers = [("calls", n.into()), ("one_way", missing.into()), ("examples", json!(shown))];
+            let remedy = super::signalling::BOTH_DIRECTIONS;
+            out.push(Finding::new("one-way-media", Severity::Problem, &numbers, text, remedy));
+        }
+        if !silent.is_empty() {
+            let missing = silent.len() as u64;
+            let shown: Vec<String> = silent.iter().take(EXAMPLES).map(|c| c.name.clone()).collect();
+            let text = format!(
+                "{missing} of {} have no media at all{}: the mirror has their signalling and not their RTP.",
+                count(n, "answered call"),
+                examples(&shown, missing)
+            );
+            let numbers =
+                [("calls", n.into()), ("without_media", missing.into()), ("examples", json!(shown))];
+            let remedy = "Mirror the ports or the VLAN that the RTP takes (media often goes from phone to phone, or by a media gateway, past the SIP server), and see that no filter on the mirror or in `capture_filter` keeps only ports like 5060.";
+            let severity = if missing * 2 >= n { Severity::Problem } else { Severity::Warning };
+            out.push(Finding::new("signalling-without-media", severity, &numbers, text, remedy));
+        }
+        out.extend(self.srtp());
+        out
+    }
+
+    fn srtp(&self) -> Option<Finding> {
+        (self.keyed + self.dtls > 0).then(|| {
+            let text = format!(
+                "The media of {}{} is encrypted (SRTP); {} of DTLS were seen. It is kept as it came, and heard only with keys from signalling that can be read.",
+                count(self.keyed, "call"),
+                examples(&self.keyed_shown, self.keyed),
+                count(self.dtls, "handshake packet")
+            );
+            let numbers =
+                [("calls", self.keyed.into()), ("dtls_packets", self.dtls.into()), ("examples", json!(self.keyed_shown))];
+            let remedy = "To hear it, let the recording leg use RTP without encryption, or SDES keys (a=crypto) in SIP that is in the clear. Keys of DTLS-SRTP are on no wire.";
+            Finding::new("encrypted-media", Severity::Note, &numbers, text, remedy)
+        })
+    }
+
+    /// Media that no signalling has named; `first_at` is when we began to listen.
+    pub(super) fn unnamed<'a>(
+        &self,
+        streams: impl Iterator<Item = &'a Stream>,
+        first_at: CaptureTime,
+        signalling: (bool, bool),
+    ) -> Option<Finding> {
+        let (mut n, mut named, mut running, mut shown) = (0u64, 0u64, 0u64, Vec::new());
+        for s in streams {
+            if self.described.contains(&s.source) || self.described.contains(&s.destination) {
+                named += 1;
+            } else if signalling.0 && s.first_at.since(first_at) < BEGUN {
+                running += 1;
+            } else {
+                n += 1;
+                shown.push(format!("{} > {}", s.source, s.destination));
+            }
+        }
+        if n == 0 {
+            return None;
+        }
+        shown.sort();
+        shown.truncate(EXAMPLES);
+        let why = match signalling {
+            (false, true) => "All SIP that is heard is encrypted",
+            (false, false) => "No SIP is heard at all",
+            _ => "SIP is heard, but not theirs",
+        };
+        let text = format!(
+            "{} of RTP began without any signalling that names them{}; {named} others are named by SIP, {running} were up before. {why}. Such media is recorded as calls without names.",
+            count(n, "stream"),
+            examples(&shown, n)
+        );
+        let numbers = [
+            ("streams", n.into()),
+            ("named", named.into()),
+            ("up_before", running.into()),
+            ("examples", json!(shown)),
+        ];
+        let remedy = "Mirror the port of the SIP server (or of the recorder, for SIPREC and Built-in Bridge) too. A phone system that signals by H.323, SCCP or MGCP only cannot be read.";
+        Some(Finding::new("media-without-signalling", Severity::Warning, &numbers, text, remedy))
+    }
+}
+
+impl Call {
+    fn new(at: CaptureTime, m: &Message<'_>) -> Self {
+        let user = |name| {
+            let n = NameAddr::parse(m.header(name).unwrap_or_default());
+            n.user().map_or_else(|| n.bare_uri().to_owned(), str::to_owned)
+        };
+        let tag = NameAddr::parse(m.header("from").unwrap_or_default()).tag().unwrap_or_default().to_owned();
+        Self {
+            name: format!("{} to {}", user("from"), user("to")),
+            offer: Side { tag, media: None },
+            others: Vec::new(),
+            answered: None,
+            ended: None,
+            recorder: false,
+            last_at: at,
+        }
+    }
+
+    fn describe(&mut self, tag: &str, media: Media) {
+        if tag == self.offer.tag {
+            self.offer.media = Some(media);
+        } else if let Some(s) = self.others.iter_mut().find(|s| s.tag == tag) {
+            s.media = Some(media);
+        } else if self.others.len() < BRANCHES {
+            self.others.push(Side { tag: tag.to_owned(), media: Some(media) });
+        }
+    }
+
+    fn sides(&self) -> impl Iterator<Item = &Media> {
+        self.offer.media.iter().chain(self.others.iter().filter_map(|s| s.media.as_ref()))
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = Endpoint> {
+        self.sides().filter_map(|m| m.address)
+    }
+
+    fn is_keyed(&self) -> bool {
+        self.sides().any(|m| m.encrypted)
+    }
+
+    /// Where both sides receive, when the call is answered, both want to hear and speak, and it is up for long enough.
+    fn talk(&self, now: CaptureTime) -> Option<(Endpoint, Endpoint)> {
+        let (at, tag) = self.answered.as_ref()?;
+        // What is sent to a recorder goes one way by nature.
+        if self.recorder || self.ended.unwrap_or(now).since(*at) < PATIENCE {
+            return None;
+        }
+        let other = self.others.iter().find(|s| s.tag == *tag)?;
+        let (a, b) = (self.offer.media.as_ref()?, other.media.as_ref()?);
+        let both = [a, b].iter().all(|m| m.direction == Direction::SendRecv && m.kind == "audio");
+        Some((a.address?, b.address?)).filter(|_| both)
+    }
+}
+
+/// The first audio that a message describes.
+fn described(m: &Message<'_>) -> Option<Media> {
+    let parts = multipart::parts(m);
+    let is_sdp = |t: &str| t == "application/sdp" || t.is_empty();
+    let body = parts.iter().find(|p| is_sdp(&p.content_type))?;
+    let all = sdp::parse(body.body);
+    all.iter().find(|m| m.kind == "audio").or(all.first()).cloned()
+}
+
+/// Is this the INVITE of a recording (RFC 7866, 6.1; Cisco's Built-in Bridge)?
+fn is_recorder(m: &Message<'_>) -> bool {
+    let has = |name: &str, what: &[u8]| m.all(name).any(|v| memchr::memmem::find(v, what).is_some());
+    has("require", b"siprec")
+        || has("contact", b"+sip.src")
+        || m.header("x-cisco-recording-participant").is_some()
+        || Bib::parse(&NameAddr::parse(m.header("from").unwrap_or_default())).is_some()
+        || multipart::parts(m).iter().any(|p| p.content_type.starts_with("application/rs-metadata"))
+}
+
+/// Does a datagram begin like a DTLS handshake (RFC 7983, RFC 6347)?
+pub(super) fn is_dtls(b: &[u8]) -> bool {
+    matches!(b, [22, 0xfe, 0xfd | 0xff, ..]) && !sip::looks_like(b)
+}

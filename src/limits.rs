@@ -267,7 +267,14 @@ pub const DOCTOR_ALL: u64 = 5_000;
 
 /// Of how many seconds the doctor of a live recorder listens to one when there are more frames: 3 % of its cost, which is
 /// about that of the tap.
-pub const DOCTOR_SHARE: u64 = 30;
+pub const DOCTOR_SHARE: u32 = 30;
 
-/// How long the doctor of a live recorder gathers before it judges anew: a finding is over when a round is without it.
+/// How long it then listens at a time: RTCP reports come every 5 s, unanswered requests are repeated within 4.
+pub const DOCTOR_WINDOW: Duration = Duration::from_secs(6);
+
+/// How long the doctor of a live recorder gathers before it counts anew (two windows when it samples): a finding is over
+/// when such a round is without it.
 pub const DOCTOR_ROUND: Duration = Duration::from_secs(120);
+
+/// How often the doctor of a live recorder judges what it has heard: a millisecond of the tap's time.
+pub const DOCTOR_LOOK: Duration = Duration::from_secs(5);

@@ -47,7 +47,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     };
     doctor.finish();
     let findings = doctor.findings(now);
-    let verdict = doctor.verdict(&findings);
+    let verdict = doctor.verdict(now, &findings);
     if args.json {
         findings.iter().chain([&verdict]).try_for_each(|f| json_line(out, f))?;
     } else {

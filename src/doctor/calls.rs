@@ -42,6 +42,10 @@ struct Call {
     offer: Side,
     /// The other side's tags and descriptions; a fork has several.
     others: Vec<Side>,
+    /// All addresses of media that were described, also those of further streams.
+    places: Vec<Endpoint>,
+    /// It was paused or on hold at a time.
+    held: bool,
     answered: Option<(CaptureTime, String)>,
     ended: Option<CaptureTime>,
     recorder: bool,
@@ -59,6 +63,17 @@ struct Place {
 
 /// Forks that are followed.
 const BRANCHES: usize = 8;
+
+/// Addresses of one call that are known.
+const PLACES: usize = 32;
+
+/// Answered calls that are up for long enough, how many of them both ways, and what they lack.
+struct Judged<'a> {
+    calls: u64,
+    both: u64,
+    silent: Vec<&'a Call>,
+    one_way: Vec<String>,
+}
 
 /// Calls and the addresses of media.
 #[derive(Default)]
@@ -90,18 +105,26 @@ impl Calls {
         c.recorder |= invite && is_recorder(m);
         let tag =
             |name| NameAddr::parse(m.header(name).unwrap_or_default()).tag().unwrap_or_default().to_owned();
-        let media = described(m);
+        let all = described(m);
+        let media = all.iter().find(|m| m.kind == "audio").or(all.first()).cloned();
+        for m in &all {
+            c.held |= m.direction == Direction::Inactive || m.unspecified;
+            let Some(place) = m.address.filter(|p| !c.places.contains(p) && c.places.len() < PLACES) else {
+                continue;
+            };
+            c.places.push(place);
+            if self.described.len() < 4 * DOCTOR_ENTRIES {
+                self.described.insert(place);
+            }
+        }
         let speaker = tag(if m.status().is_some() { "to" } else { "from" });
-        if let Some(media) = media.clone() {
+        if let Some(media) = media {
             let newly = media.encrypted && !c.is_keyed();
             if newly {
                 self.keyed += 1;
                 if self.keyed_shown.len() < EXAMPLES {
                     self.keyed_shown.push(c.name.clone());
                 }
-            }
-            if self.described.len() < 4 * DOCTOR_ENTRIES {
-                self.described.extend(media.address);
             }
             c.describe(&speaker, media);
         }
@@ -146,7 +169,7 @@ impl Calls {
                 *at = (*at).max(now);
             }
         }
-        self.described = self.all.values().flat_map(Call::addresses).collect();
+        self.described = self.all.values().flat_map(|c| c.places.iter().copied()).collect();
     }
 
     fn place(&self, e: Endpoint) -> Place {
@@ -163,48 +186,64 @@ impl Calls {
         (by_a, by_b)
     }
 
-    /// Answered calls with media both ways that are up for long enough; of them those without media, and those with one
-    /// direction.
-    fn judged(&self, now: CaptureTime) -> (u64, Vec<&Call>, Vec<(&Call, String)>) {
-        let (mut n, mut silent, mut one_way) = (0, Vec::new(), Vec::new());
+    /// Holds the calls against their media.
+    fn judged(&self, now: CaptureTime) -> Judged<'_> {
+        let (mut n, mut both, mut silent, mut one_way) = (0, 0, Vec::new(), Vec::new());
         for c in self.all.values() {
+            if c.records(now) {
+                n += 1;
+                let heard = |e: &Endpoint| self.place(*e).to + self.place(*e).from > 0;
+                if !c.places.iter().any(heard) {
+                    silent.push(c);
+                }
+            }
             let Some((a, b)) = c.talk(now) else { continue };
             n += 1;
+            both += 1;
             let (by_a, by_b) = self.sent(a, b);
             if by_a == 0 && by_b == 0 {
                 silent.push(c);
             } else if by_a >= ENOUGH && by_b < THERE {
-                one_way.push((c, format!("{b} > {a} of {}", c.name)));
+                one_way.push(format!("{b} > {a} of {}", c.name));
             } else if by_b >= ENOUGH && by_a < THERE {
-                one_way.push((c, format!("{a} > {b} of {}", c.name)));
+                one_way.push(format!("{a} > {b} of {}", c.name));
             }
         }
-        (n, silent, one_way)
+        Judged { calls: n, both, silent, one_way }
     }
 
-    pub(super) fn findings(&self, now: CaptureTime) -> Vec<Finding> {
-        let (n, mut silent, mut one_way) = self.judged(now);
+    /// Answered calls of long enough, and those of them that had all the media that they should.
+    pub(super) fn counted(&self, now: CaptureTime) -> (u64, u64) {
+        let j = self.judged(now);
+        (j.calls, j.calls - (j.silent.len() + j.one_way.len()) as u64)
+    }
+
+    /// `sampled`: the ends of calls may not have been heard, and so a call without media may be over.
+    pub(super) fn findings(&self, now: CaptureTime, sampled: bool) -> Vec<Finding> {
+        let Judged { calls: n, both, mut silent, mut one_way } = self.judged(now);
         silent.sort_by(|a, b| a.name.cmp(&b.name));
-        one_way.sort_by(|a, b| a.1.cmp(&b.1));
+        one_way.sort();
         let mut out = Vec::new();
         if !one_way.is_empty() {
             let missing = one_way.len() as u64;
-            let shown: Vec<String> = one_way.iter().take(EXAMPLES).map(|o| o.1.clone()).collect();
+            let shown: Vec<String> = one_way.iter().take(EXAMPLES).cloned().collect();
             let text = format!(
-                "{missing} of {} that are up both ways have media in one direction only; missing is{}. Either that side sends nothing, or the mirror does not have it.",
-                count(n, "answered call"),
+                "{missing} of {} in which both sides want to speak {} media in one direction only; missing is{}. Either that side sends nothing, or the mirror does not have it.",
+                count(both, "answered call"),
+                if missing == 1 { "has" } else { "have" },
                 examples(&shown, missing)
             );
-            let numbers = [("calls", n.into()), ("one_way", missing.into()), ("examples", json!(shown))];
+            let numbers = [("calls", both.into()), ("one_way", missing.into()), ("examples", json!(shown))];
             let remedy = super::signalling::BOTH_DIRECTIONS;
             out.push(Finding::new("one-way-media", Severity::Problem, &numbers, text, remedy));
         }
-        if !silent.is_empty() {
+        if !silent.is_empty() && !sampled {
             let missing = silent.len() as u64;
             let shown: Vec<String> = silent.iter().take(EXAMPLES).map(|c| c.name.clone()).collect();
             let text = format!(
-                "{missing} of {} have no media at all{}: the mirror has their signalling and not their RTP.",
+                "{missing} of {} {} no media at all{}: the mirror has their signalling and not their RTP.",
                 count(n, "answered call"),
+                if missing == 1 { "has" } else { "have" },
                 examples(&shown, missing)
             );
             let numbers =
@@ -258,11 +297,12 @@ impl Calls {
         let why = match signalling {
             (false, true) => "All SIP that is heard is encrypted",
             (false, false) => "No SIP is heard at all",
-            _ => "SIP is heard, but not theirs",
+            _ => "SIP is heard, but not that of these calls",
         };
         let text = format!(
-            "{} of RTP began without any signalling that names them{}; {named} others are named by SIP, {running} were up before. {why}. Such media is recorded as calls without names.",
-            count(n, "stream"),
+            "{} began without any signalling that names {}{}; {named} others are named by SIP, {running} were up before. {why}. Such media is recorded as calls without names.",
+            count(n, "RTP stream"),
+            if n == 1 { "it" } else { "them" },
             examples(&shown, n)
         );
         let numbers = [
@@ -287,6 +327,8 @@ impl Call {
             name: format!("{} to {}", user("from"), user("to")),
             offer: Side { tag, media: None },
             others: Vec::new(),
+            places: Vec::new(),
+            held: false,
             answered: None,
             ended: None,
             recorder: false,
@@ -308,18 +350,19 @@ impl Call {
         self.offer.media.iter().chain(self.others.iter().filter_map(|s| s.media.as_ref()))
     }
 
-    fn addresses(&self) -> impl Iterator<Item = Endpoint> {
-        self.sides().filter_map(|m| m.address)
-    }
-
     fn is_keyed(&self) -> bool {
         self.sides().any(|m| m.encrypted)
+    }
+
+    /// Is it a recording that is up for long enough, and was never paused? What is sent to a recorder goes one way.
+    fn records(&self, now: CaptureTime) -> bool {
+        let up = |(at, _): &(CaptureTime, _)| self.ended.unwrap_or(now).since(*at) >= PATIENCE;
+        self.recorder && !self.held && !self.places.is_empty() && self.answered.as_ref().is_some_and(up)
     }
 
     /// Where both sides receive, when the call is answered, both want to hear and speak, and it is up for long enough.
     fn talk(&self, now: CaptureTime) -> Option<(Endpoint, Endpoint)> {
         let (at, tag) = self.answered.as_ref()?;
-        // What is sent to a recorder goes one way by nature.
         if self.recorder || self.ended.unwrap_or(now).since(*at) < PATIENCE {
             return None;
         }
@@ -330,13 +373,11 @@ impl Call {
     }
 }
 
-/// The first audio that a message describes.
-fn described(m: &Message<'_>) -> Option<Media> {
+/// The media that a message describes.
+fn described(m: &Message<'_>) -> Vec<Media> {
     let parts = multipart::parts(m);
     let is_sdp = |t: &str| t == "application/sdp" || t.is_empty();
-    let body = parts.iter().find(|p| is_sdp(&p.content_type))?;
-    let all = sdp::parse(body.body);
-    all.iter().find(|m| m.kind == "audio").or(all.first()).cloned()
+    parts.iter().find(|p| is_sdp(&p.content_type)).map(|p| sdp::parse(p.body)).unwrap_or_default()
 }
 
 /// Is this the INVITE of a recording (RFC 7866, 6.1; Cisco's Built-in Bridge)?

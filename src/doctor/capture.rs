@@ -14,6 +14,9 @@ const DISORDERED: (Duration, u64) = (Duration::from_millis(1), 10);
 /// A silence of the whole capture that may be its clock set ahead: longer than mirrors and phones pause in speech.
 const AHEAD: i64 = 2_000_000_000;
 
+/// A pause that is none of the capture's: nobody listened.
+const PAUSE: i64 = 3_600_000_000_000;
+
 /// Of a jump ahead the streams that must go on in it as if no time had passed.
 const STREAMS_GO_ON: u64 = 2;
 
@@ -68,7 +71,10 @@ impl Capture {
         let step = at.0.saturating_sub(front.0);
         let back = front.since(at);
         if step >= 0 {
-            self.heard += Duration::from_nanos(step.unsigned_abs());
+            // Between captures that were put together may be days.
+            if step <= PAUSE {
+                self.heard += Duration::from_nanos(step.unsigned_abs());
+            }
             self.front = Some(at);
             if step >= AHEAD {
                 self.ahead = Some(Ahead { at, by: step, go_on: 0 });
@@ -114,6 +120,15 @@ impl Capture {
             self.missing += missing as u64;
             self.longest_cut = self.longest_cut.max(frame);
         }
+    }
+
+    /// Is so much cut off that what else is missing may be for that?
+    pub(super) fn is_cut(&self) -> bool {
+        self.truncated * 10 >= self.ip.max(1)
+    }
+
+    pub(super) fn truncated(&self) -> u64 {
+        self.truncated
     }
 
     pub(super) fn dropped(&mut self, kernel: u64, interface: u64) {

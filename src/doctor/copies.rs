@@ -196,7 +196,7 @@ fn word(way: Way) -> &'static str {
 fn says(way: Way) -> &'static str {
     match way {
         Way::Same => {
-            "The copies are identical: the mirror sees each packet as it enters the switch and as it leaves it"
+            "The copies are identical: the mirror sees a packet as it enters the switch and as it leaves it, or the switch floods it to several mirrored ports"
         }
         Way::Routed => {
             "The copies have another time to live: the mirror sees packets before and behind a router"

@@ -38,6 +38,8 @@ pub(super) struct Moments {
     /// Moments that many streams shared, their lost packets, and the largest of them.
     shared: u64,
     shared_lost: u64,
+    /// Lost at moments that two and more streams, all that were active, shared.
+    all_lost: u64,
     most: usize,
     most_at: CaptureTime,
     of: usize,
@@ -64,6 +66,9 @@ impl Moments {
             if n > self.most {
                 (self.most, self.most_at, self.of) = (n, self.now.began, active);
             }
+        }
+        if n >= 2 && n >= active {
+            self.all_lost += self.now.lost;
         }
         self.now.streams.clear();
     }

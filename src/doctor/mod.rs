@@ -56,6 +56,8 @@ pub struct Doctor {
     tunnels: BTreeMap<&'static str, u64>,
     tagged: u64,
     media: u64,
+    /// Not all was heard, by intent: what is named by no signalling may have been named meanwhile.
+    sampled: bool,
     swept_at: CaptureTime,
 }
 
@@ -82,6 +84,7 @@ impl Doctor {
     /// What comes next is not what followed: nothing is missing in between.
     pub fn deaf(&mut self) {
         let now = self.capture.last_at;
+        self.sampled = true;
         let cuts = self.sip_streams_over();
         self.cut(cuts);
         self.capture.deaf();
@@ -98,7 +101,8 @@ impl Doctor {
         let now = self.capture.last_at;
         let mut calls = std::mem::take(&mut self.calls);
         calls.renew(now);
-        *self = Self { calls, ..Self::default() };
+        let sip_streams = std::mem::take(&mut self.sip_streams);
+        *self = Self { calls, sip_streams, sampled: self.sampled, ..Self::default() };
     }
 
     /// Frames heard since the beginning, or since [`Doctor::renew`].
@@ -209,10 +213,13 @@ impl Doctor {
                 return;
             }
             self.heard(source, destination, &path);
-            self.sip(at, source, destination, message, true);
-        } else if calls::is_dtls(udp.payload) {
+            return self.sip(at, source, destination, message, true);
+        }
+        if calls::is_dtls(udp.payload) {
             self.calls.dtls();
         }
+        // Fax (T.38), STUN and the like are media too: it is the mirror that is asked for.
+        self.calls.packet(source, destination);
     }
 
     fn media(

@@ -192,6 +192,13 @@ impl Signalling {
         !self.encrypted.is_empty()
     }
 
+    /// Pairs of hosts, and those of them that are heard in both directions.
+    pub(super) fn counted(&self) -> (u64, u64) {
+        let heard = |w: &Way| w.requests + w.responses > 0;
+        let both = self.pairs.values().filter(|w| w.iter().all(heard)).count();
+        (self.pairs.len() as u64, both as u64)
+    }
+
     pub(super) fn one_way(&self) -> Option<Finding> {
         let mut requests = 0;
         let mut stray = 0;
@@ -221,11 +228,18 @@ impl Signalling {
         let n = shown.len() as u64;
         shown.truncate(EXAMPLES);
         let text = format!(
-            "Between {} SIP is heard in one direction only{}: {} went on as if answered, {} answered what was not heard. {} in both directions.",
+            "Between {} SIP is heard in one direction only{}: {}. {} in both directions.",
             if n == 1 { "two hosts".to_owned() } else { format!("{n} pairs of hosts") },
             examples(&shown, n),
-            count(requests, "request"),
-            count(stray, "response"),
+            [
+                (requests, "request", "went on as if answered"),
+                (stray, "response", "answered what was not heard")
+            ]
+            .iter()
+            .filter(|w| w.0 > 0)
+            .map(|w| format!("{} {}", count(w.0, w.1), w.2))
+            .collect::<Vec<_>>()
+            .join(", "),
             match both {
                 0 => "No pair of hosts is heard".to_owned(),
                 1 => "1 pair is heard".to_owned(),

@@ -13,6 +13,9 @@ use hashbrown::HashMap;
 const FORWARD: u16 = 3_000;
 const BACK: u16 = 100;
 
+/// Packets that a sender may have sent at once.
+const BURST: u64 = 16;
+
 /// Packets in sequence that make a stream: one second of the usual 20 ms.
 const CERTAIN: u64 = 50;
 
@@ -240,7 +243,10 @@ impl Stream {
     /// A packet this far from the highest; gives what is newly missing.
     fn step(&mut self, at: CaptureTime, step: u16, rtp: &Rtp<'_>) -> Option<u64> {
         let back = step.wrapping_neg();
-        if (1..=FORWARD).contains(&step) {
+        // A sender that begins another sequence has lost nothing: what is lost takes its time, a packet 2 ms and more, but
+        // for a burst of pictures.
+        let fits = u64::from(step) <= BURST + at.since(self.last_at).as_millis() as u64 / 2;
+        if (1..=FORWARD).contains(&step) && fits {
             self.there = self.there.checked_shl(u32::from(step)).unwrap_or(0) | 1;
             (self.highest, self.timestamp, self.last_at) = (rtp.sequence, rtp.timestamp, at);
             self.missing += i64::from(step - 1);

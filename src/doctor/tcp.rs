@@ -41,6 +41,13 @@ pub(super) struct Connections {
     all: HashMap<(Endpoint, Endpoint), Connection>,
     bytes: u64,
     /// Of connections that are over.
+    over: Tally,
+    count: u64,
+}
+
+/// What connections lack.
+#[derive(Clone, Default)]
+struct Tally {
     lost: u64,
     holes: u64,
     with_holes: u64,
@@ -48,7 +55,6 @@ pub(super) struct Connections {
     one_way: Vec<String>,
     one_way_count: u64,
     one_way_bytes: u64,
-    count: u64,
 }
 
 fn distance(from: u32, to: u32) -> i64 {
@@ -112,8 +118,67 @@ impl Connections {
     }
 
     fn close(&mut self, key: &(Endpoint, Endpoint)) {
-        let Some(c) = self.all.remove(key) else { return };
-        let (a, b) = key;
+        if let Some(c) = self.all.remove(key) {
+            self.over.add(key, &c);
+        }
+    }
+
+    /// Of all connections.
+    fn tally(&self) -> Tally {
+        let mut t = self.over.clone();
+        self.all.iter().for_each(|(key, c)| t.add(key, c));
+        t
+    }
+
+    pub(super) fn counted(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn holes(&self) -> Option<Finding> {
+        let t = self.tally();
+        (t.lost > 0).then(|| {
+            let all = t.lost + self.bytes;
+            let text = format!(
+                "{} of SIP over TCP were acknowledged by their receivers and never came here, in {} ({} of what was sent){}: messages in them are missing or unreadable.",
+                count(t.lost, "byte"),
+                count(t.holes, "hole"),
+                percent(t.lost, all),
+                examples(&t.shown, t.with_holes),
+            );
+            let numbers = [
+                ("bytes_lost", t.lost.into()),
+                ("bytes_seen", self.bytes.into()),
+                ("share", share(t.lost, all)),
+                ("holes", t.holes.into()),
+                ("connections", t.with_holes.into()),
+                ("examples", json!(t.shown)),
+            ];
+            let remedy = "The mirror loses packets: see the drops of its destination port on the switch, and `ethtool -S IFACE` here. Large segments may be too long for the mirror's path: `ethtool -K IFACE gro off lro off` here, and an MTU for the tunnel (ERSPAN, VXLAN, GRE) at least 54 bytes above that of the phones.";
+            Finding::new("tcp-holes", Severity::Problem, &numbers, text, remedy)
+        })
+    }
+
+    pub(super) fn one_way(&self) -> Option<Finding> {
+        let t = self.tally();
+        (t.one_way_count > 0).then(|| {
+            let text = format!(
+                "Of {} TCP connections with SIP only one direction is seen: the other sent {} that are acknowledged and never came here{}.",
+                t.one_way_count,
+                count(t.one_way_bytes, "byte"),
+                examples(&t.one_way, t.one_way_count)
+            );
+            let numbers = [
+                ("connections", t.one_way_count.into()),
+                ("bytes_lost", t.one_way_bytes.into()),
+                ("examples", json!(t.one_way)),
+            ];
+            Finding::new("one-way-tcp", Severity::Problem, &numbers, text, super::signalling::BOTH_DIRECTIONS)
+        })
+    }
+}
+
+impl Tally {
+    fn add(&mut self, (a, b): &(Endpoint, Endpoint), c: &Connection) {
         for (n, w) in c.ways.iter().enumerate() {
             let (from, to) = if n == 0 { (a, b) } else { (b, a) };
             let acked = w.acked.map_or(0, |(first, last)| distance(first, last).max(0) as u64);
@@ -136,50 +201,6 @@ impl Connections {
                 }
             }
         }
-    }
-
-    pub(super) fn counted(&self) -> u64 {
-        self.count
-    }
-
-    pub(super) fn holes(&self) -> Option<Finding> {
-        (self.lost > 0).then(|| {
-            let all = self.lost + self.bytes;
-            let text = format!(
-                "{} of SIP over TCP were acknowledged by their receivers and never came here, in {} ({} of what was sent){}: messages in them are missing or unreadable.",
-                count(self.lost, "byte"),
-                count(self.holes, "hole"),
-                percent(self.lost, all),
-                examples(&self.shown, self.with_holes),
-            );
-            let numbers = [
-                ("bytes_lost", self.lost.into()),
-                ("bytes_seen", self.bytes.into()),
-                ("share", share(self.lost, all)),
-                ("holes", self.holes.into()),
-                ("connections", self.with_holes.into()),
-                ("examples", json!(self.shown)),
-            ];
-            let remedy = "The mirror loses packets: see the drops of its destination port on the switch, and `ethtool -S IFACE` here. Large segments may be too long for the mirror's path: `ethtool -K IFACE gro off lro off` here, and an MTU for the tunnel (ERSPAN, VXLAN, GRE) at least 54 bytes above that of the phones.";
-            Finding::new("tcp-holes", Severity::Problem, &numbers, text, remedy)
-        })
-    }
-
-    pub(super) fn one_way(&self) -> Option<Finding> {
-        (self.one_way_count > 0).then(|| {
-            let text = format!(
-                "Of {} TCP connections with SIP only one direction is seen: the other sent {} that are acknowledged and never came here{}.",
-                self.one_way_count,
-                count(self.one_way_bytes, "byte"),
-                examples(&self.one_way, self.one_way_count)
-            );
-            let numbers = [
-                ("connections", self.one_way_count.into()),
-                ("bytes_lost", self.one_way_bytes.into()),
-                ("examples", json!(self.one_way)),
-            ];
-            Finding::new("one-way-tcp", Severity::Problem, &numbers, text, super::signalling::BOTH_DIRECTIONS)
-        })
     }
 }
 

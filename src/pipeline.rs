@@ -30,7 +30,7 @@ pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};
-use crate::call::note::{Note, Place};
+use crate::call::note::Note;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Captures to read, pcap or pcapng; several are merged by time; - is standard input
-    #[arg(value_name = "FILE", conflicts_with = "interfaces", required_unless_present = "interfaces")]
+    #[arg(value_name = "FILE", conflicts_with = "interfaces")]
     files: Vec<PathBuf>,
     /// Interface to listen to instead, several times for several
     #[arg(short, long = "interface", value_name = "IFACE")]
@@ -39,6 +39,10 @@ pub struct Args {
 /// # Errors
 /// When nothing can be listened to or read.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
+    if args.interfaces.is_empty() && args.files.is_empty() {
+        let what = "what shall be looked at? Name an interface with -i, or capture files";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let mut doctor = Doctor::default();
     let (now, exit) = if args.interfaces.is_empty() {
         read(args, &mut doctor)?

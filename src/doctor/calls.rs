@@ -278,7 +278,7 @@ impl Calls {
         first_at: CaptureTime,
         signalling: (bool, bool),
     ) -> Option<Finding> {
-        let (mut n, mut named, mut running, mut shown) = (0u64, 0u64, 0u64, Vec::new());
+        let (mut n, mut begun, mut named, mut running, mut shown) = (0u64, 0u64, 0u64, 0u64, Vec::new());
         for s in streams {
             if self.described.contains(&s.source) || self.described.contains(&s.destination) {
                 named += 1;
@@ -286,6 +286,7 @@ impl Calls {
                 running += 1;
             } else {
                 n += 1;
+                begun += u64::from(s.first_at.since(first_at) >= BEGUN);
                 shown.push(format!("{} > {}", s.source, s.destination));
             }
         }
@@ -296,12 +297,13 @@ impl Calls {
         shown.truncate(EXAMPLES);
         let why = match signalling {
             (false, true) => "All SIP that is heard is encrypted",
-            (false, false) => "No SIP is heard at all",
+            (false, false) => "No SIP is heard at all (listen longer if these calls were up before)",
             _ => "SIP is heard, but not that of these calls",
         };
         let text = format!(
-            "{} began without any signalling that names {}{}; {named} others are named by SIP, {running} were up before. {why}. Such media is recorded as calls without names.",
+            "{} {} no signalling that names {}{}; {named} others are named by SIP, {running} were up before. {why}. Such media is recorded as calls without names.",
             count(n, "RTP stream"),
+            if n == 1 { "has" } else { "have" },
             if n == 1 { "it" } else { "them" },
             examples(&shown, n)
         );
@@ -312,7 +314,9 @@ impl Calls {
             ("examples", json!(shown)),
         ];
         let remedy = "Mirror the port of the SIP server (or of the recorder, for SIPREC and Built-in Bridge) too. A phone system that signals by H.323, SCCP or MGCP only cannot be read.";
-        Some(Finding::new("media-without-signalling", Severity::Warning, &numbers, text, remedy))
+        // What was up before we listened may have been announced before.
+        let severity = if begun > 0 { Severity::Warning } else { Severity::Note };
+        Some(Finding::new("media-without-signalling", severity, &numbers, text, remedy))
     }
 }
 

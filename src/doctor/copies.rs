@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The longest that a copy of the same path is behind. Both ports of a switch are mirrored within 100 µs. A retransmission
 /// of RTP takes a round trip to ask for, or is sent a packet time (10 ms and more) later; SIP waits for 500 ms
 /// (RFC 3261, 17.1.1.1), TCP for 200 ms and more.
-const SAME_PATH: Duration = Duration::from_millis(5);
+const SAME_PATH: Duration = Duration::from_millis(8);
 
 /// The same for a copy that took another path: routers and tunnels queue. Below one packet time, which is 20 ms.
 const OTHER_PATH: Duration = Duration::from_millis(19);
@@ -55,7 +55,7 @@ impl Default for Copies {
     fn default() -> Self {
         Self {
             by: DefaultHashBuilder::default(),
-            last: vec![None; COPIES_REMEMBERED],
+            last: Vec::new(),
             packets: 0,
             copies: 0,
             ways: HashMap::new(),
@@ -78,8 +78,10 @@ impl Copies {
         let id = ip.bytes.get(4..6).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
         let id = if ip.source.is_ipv4() { id } else { 0 };
         let seen = Seen { print, at, id, path: *path };
-        let place = print as usize % self.last.len();
-        let Some(slot) = self.last.get_mut(place) else { return false };
+        if self.last.is_empty() {
+            self.last.resize(COPIES_REMEMBERED, None);
+        }
+        let Some(slot) = self.last.get_mut(print as usize % COPIES_REMEMBERED) else { return false };
         count_bounded(&mut self.paths, *path, &mut self.beyond);
         if let Some(first) = slot.filter(|f| f.print == print && is_copy(f, &seen)) {
             self.copies += 1;

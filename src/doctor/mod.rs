@@ -58,6 +58,8 @@ pub struct Doctor {
     media: u64,
     /// Not all was heard, by intent: what is named by no signalling may have been named meanwhile.
     sampled: bool,
+    /// SIP was heard at a time, in the clear and encrypted.
+    ever: (bool, bool),
     swept_at: CaptureTime,
 }
 
@@ -102,7 +104,19 @@ impl Doctor {
         let mut calls = std::mem::take(&mut self.calls);
         calls.renew(now);
         let sip_streams = std::mem::take(&mut self.sip_streams);
-        *self = Self { calls, sip_streams, sampled: self.sampled, ..Self::default() };
+        *self = Self { calls, sip_streams, sampled: self.sampled, ever: self.heard_sip(), ..Self::default() };
+    }
+
+    /// Was SIP heard at any time, in the clear or encrypted?
+    fn heard_sip(&self) -> (bool, bool) {
+        (self.ever.0 || self.signalling.is_clear(), self.ever.1 || self.signalling.is_encrypted())
+    }
+
+    /// Was any SIP or RTP heard since the beginning, whatever the rounds?
+    #[must_use]
+    pub fn has_heard_calls(&self) -> bool {
+        let (clear, encrypted) = self.heard_sip();
+        clear || encrypted || self.media > 0
     }
 
     /// Frames heard since the beginning, or since [`Doctor::renew`].

@@ -25,7 +25,7 @@ impl Doctor {
         all.extend(self.calls.findings(now, self.sampled));
         // Of packets that are cut off nobody knows what they said.
         if let Some(first_at) = self.capture.first_at.filter(|_| !self.capture.is_cut()) {
-            let signalling = (self.signalling.is_clear(), self.signalling.is_encrypted());
+            let signalling = self.heard_sip();
             if !(self.sampled && signalling.0) {
                 all.extend(self.calls.unnamed(self.streams.certain(), first_at, signalling));
             }

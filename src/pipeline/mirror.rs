@@ -42,6 +42,10 @@ pub(super) struct Mirror {
     round_at: CaptureTime,
     /// What the last round has found.
     before: Vec<Finding>,
+    /// What it said in all: a new one has little to say at first.
+    said: Option<Finding>,
+    /// SIP or RTP was heard at a time.
+    ever: bool,
     since: BTreeMap<String, CaptureTime>,
     status: Option<MirrorStatus>,
 }
@@ -113,19 +117,31 @@ impl Mirror {
         }
         self.looked_at = now;
         let mut findings = self.doctor.findings(now);
-        let verdict = self.doctor.verdict(now, &findings);
-        let over = now.0.abs_diff(self.round_at.0) >= DOCTOR_ROUND.as_nanos() as u64;
-        if over && (!self.sampled || self.windows >= 2) {
+        let mut verdict = self.doctor.verdict(now, &findings);
+        // Of a quiet night nothing is to be said but that it was quiet.
+        let (frames, calls) = (self.doctor.frames(), self.ever || self.doctor.has_heard_calls());
+        self.ever = calls;
+        findings.retain(|f| f.finding != "too-little-heard" && (f.finding != "no-calls-heard" || !calls));
+        self.before.retain(|f| {
+            (f.finding != "nothing-heard" || frames == 0) && (f.finding != "no-calls-heard" || !calls)
+        });
+        let age = now.0.abs_diff(self.round_at.0);
+        let over = age >= DOCTOR_ROUND.as_nanos() as u64 && (!self.sampled || self.windows >= 2);
+        if over {
             self.doctor.renew();
             (self.round_at, self.windows) = (now, 0);
             self.before.clone_from(&findings);
+            self.said = Some(verdict.clone());
         } else {
+            // That nothing is heard takes a whole round to say.
+            findings.retain(|f| f.finding != "nothing-heard" && f.finding != "no-calls-heard");
+            if age < DOCTOR_ROUND.as_nanos() as u64 / 4 {
+                verdict = self.said.clone().unwrap_or(verdict);
+            }
             let known = |f: &Finding, all: &[Finding]| all.iter().any(|g| g.finding == f.finding);
             let old: Vec<Finding> = self.before.iter().filter(|f| !known(f, &findings)).cloned().collect();
             findings.extend(old);
         }
-        // Of a quiet night nothing is to be said but that it was quiet.
-        findings.retain(|f| f.finding != "too-little-heard");
         findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.finding.cmp(&b.finding)));
         self.tell(now, &findings, shared);
         let severity = findings.iter().map(|f| f.severity).max().unwrap_or(Severity::Well);

@@ -517,6 +517,39 @@ fn a_new_round_and_samples_find_nothing_in_what_goes_on() {
     }
 }
 
+proptest::proptest! {
+    /// Whatever is done to its frames and their times, it stands.
+    #[test]
+    fn never_panics(changes in proptest::collection::vec((0usize..60, 0usize..400, proptest::prelude::any::<u8>()), 0..40),
+                    cut in 0usize..300, jump in proptest::prelude::any::<i64>(), at in 0usize..60) {
+        let mut m = Mirror { as_made: true, ..Mirror::default() };
+        m.call(0, |_, _| true);
+        m.speech(0..500, (A, 4000), (B, 5000), 1, |_| false);
+        for n in 0..20u32 {
+            let to = if n % 2 == 0 { 5060 } else { 4789 };
+            m.ip(i64::from(n), PLAIN, A, B, protocol::TCP, &tcp(40_000, to, n * 9, n.wrapping_sub(5), b"OPTIONS sip:b SIP/2.0"));
+        }
+        for (frame, byte, with) in changes {
+            let n = m.frames.len();
+            let f = &mut m.frames[frame % n].1;
+            let place = byte % f.len();
+            f[place] = with;
+        }
+        let n = m.frames.len();
+        m.frames[at % n].1.truncate(cut);
+        let frames = std::mem::take(&mut m.frames);
+        for (i, (us, f)) in frames.iter().enumerate() {
+            let wild = if i == at { jump } else { us * 1_000 };
+            m.doctor.frame(CaptureTime(wild), LinkType::Ethernet, f);
+            if i % 16 == 9 { m.doctor.deaf() }
+        }
+        let findings = m.doctor.findings(CaptureTime(jump));
+        let _ = m.doctor.verdict(CaptureTime(jump), &findings);
+        m.doctor.renew();
+        let _ = m.findings();
+    }
+}
+
 #[test]
 fn captures_of_healthy_calls_have_no_finding_and_json_says_so() {
     let healthy = [

@@ -2,6 +2,7 @@
 
 use super::doctor::{word, wrapped};
 use super::{ConfigArgs, DataArgs, Exit, Failure};
+use crate::doctor::Severity;
 use crate::pipeline::{self, MirrorStatus, Status, Trouble};
 use crate::time::CaptureTime;
 use std::io::Write;
@@ -92,8 +93,14 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 fn print_mirror(m: &MirrorStatus, out: &mut dyn Write) -> std::io::Result<()> {
-    let sampled = if m.sampled { " (of samples)" } else { "" };
-    wrapped(out, "mirror    ", "          ", &format!("{}{sampled}", m.verdict.text))?;
+    let sampled = if m.sampled { ", judged by samples" } else { "" };
+    let how = match m.verdict.severity {
+        Severity::Well => "well",
+        Severity::Note => "well, but see the notes",
+        Severity::Warning => "NOT WELL",
+        Severity::Problem => "NOT WELL, recordings lack something",
+    };
+    wrapped(out, "mirror    ", "          ", &format!("{how}{sampled}; {}", m.verdict.text))?;
     for f in &m.findings {
         let since = m.since.get(&f.finding).map(|t| format!(", since {t}")).unwrap_or_default();
         writeln!(out, "{}   {}{since}", word(f.severity), f.finding)?;

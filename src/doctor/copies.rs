@@ -28,7 +28,7 @@ const ENOUGH: (u64, u64) = (5, 100);
 
 #[derive(Clone, Copy)]
 struct Seen {
-    print: u64,
+    fingerprint: u64,
     at: CaptureTime,
     id: u16,
     path: Path,
@@ -74,16 +74,16 @@ impl Copies {
         if ip.protocol == protocol::TCP && ip.payload.len() <= 32 {
             return false;
         }
-        let print = self.print(ip);
+        let fingerprint = self.fingerprint(ip);
         let id = ip.bytes.get(4..6).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
         let id = if ip.source.is_ipv4() { id } else { 0 };
-        let seen = Seen { print, at, id, path: *path };
+        let seen = Seen { fingerprint, at, id, path: *path };
         if self.last.is_empty() {
             self.last.resize(COPIES_REMEMBERED, None);
         }
-        let Some(slot) = self.last.get_mut(print as usize % COPIES_REMEMBERED) else { return false };
+        let Some(slot) = self.last.get_mut(fingerprint as usize % COPIES_REMEMBERED) else { return false };
         count_bounded(&mut self.paths, *path, &mut self.beyond);
-        if let Some(first) = slot.filter(|f| f.print == print && is_copy(f, &seen)) {
+        if let Some(first) = slot.filter(|f| f.fingerprint == fingerprint && is_copy(f, &seen)) {
             self.copies += 1;
             *self.ways.entry(first.path.differs(path)).or_default() += 1;
             count_bounded(&mut self.pairs, (first.path, *path), &mut self.beyond);
@@ -96,7 +96,7 @@ impl Copies {
     }
 
     /// All of a packet that no hop rewrites.
-    fn print(&self, ip: &Ip<'_>) -> u64 {
+    fn fingerprint(&self, ip: &Ip<'_>) -> u64 {
         let mut h = self.by.build_hasher();
         (ip.source, ip.destination, ip.protocol).hash(&mut h);
         if let Some(f) = ip.fragment {

@@ -90,7 +90,7 @@ impl Connections {
             sent.data(tcp.sequence.wrapping_add(u32::from(tcp.syn)), tcp.payload.len() as u32);
         }
         // The first SYN acknowledges nothing, a reset anything.
-        if !tcp.rst && (!tcp.syn || tcp.acknowledgment != 0) && tcp.acknowledgment != 0 {
+        if !tcp.rst && tcp.acknowledgment != 0 {
             c.ways[1 - way].acknowledged(at, tcp.acknowledgment);
         }
     }

@@ -6,6 +6,7 @@ pub mod capture;
 pub mod cmd;
 pub mod config;
 pub mod disk;
+pub mod doctor;
 pub mod ledger;
 pub mod limits;
 pub mod media;

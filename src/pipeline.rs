@@ -13,6 +13,7 @@ mod booking;
 mod diary;
 mod error;
 mod host;
+mod mirror;
 mod router;
 mod sealing;
 mod serve;
@@ -23,12 +24,13 @@ mod status;
 pub use board::{Part, Trouble};
 pub use error::PipelineError;
 pub use host::wall_clock;
+pub use mirror::MirrorStatus;
 pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};
-use crate::call::note::{Note, Place};
+use crate::call::note::Note;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
 use crate::disk::Disk;
@@ -90,6 +92,7 @@ pub enum Mode {
 /// A running recorder: frames go in by [`Pipeline::frame`], recordings and ledger rows come out on disk.
 pub struct Pipeline {
     listener: Listener,
+    mirror: mirror::Mirror,
     router: Router,
     shared: Arc<Shared>,
     spoolers: Vec<JoinHandle<()>>,
@@ -134,6 +137,7 @@ impl Pipeline {
         let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), disk };
         let mut p = Self {
             listener: Listener::new(patience(config)),
+            mirror: mirror::Mirror::new(mode),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
             _stop: StopThreads(shared.clone()),
             resumed: Vec::new(),
@@ -298,6 +302,7 @@ impl Pipeline {
     pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8]) -> bool {
         self.end_of_restart(at);
         self.listener.frame(at, link, bytes, &mut self.router);
+        self.mirror.frame(at, link, bytes);
         self.frames += 1;
         // An error is looked for now and then: the channels stay open until the tap ends them.
         !self.frames.is_multiple_of(1024) || !self.shared.failed()
@@ -308,18 +313,13 @@ impl Pipeline {
         self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
+        self.mirror.look(now, &self.shared);
         !self.shared.failed()
     }
 
     /// Nothing can be heard now: no call is silent meanwhile.
     pub fn deaf(&mut self) {
         self.listener.deaf();
-    }
-
-    /// Packets were lost on their way to us: that is noted on every call that they may be missing from.
-    pub fn lost(&mut self, place: Place, packets: u64, from: CaptureTime, to: CaptureTime) {
-        let note = Note::Lost { from, to, packets, place };
-        self.note_all(&note);
     }
 
     /// The host's clock was set: what was `from` is called `to` from now on.

@@ -9,7 +9,7 @@ use support::{names, rust};
 
 /// What each module may use besides itself. `time, limits ← wire ← call, media ← capture ← spool ← archive ← ledger ←
 /// pipeline ← cmd`, and the configuration is for the last two.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("time", &[]),
     ("limits", &[]),
     ("disk", &[]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("wire", &["time", "limits"]),
     ("call", &["time", "limits", "wire"]),
     ("media", &["time", "limits", "wire"]),
+    ("doctor", &["time", "limits", "wire", "call"]),
     ("capture", &["time", "limits", "wire", "call", "media"]),
     ("spool", &["time", "limits", "disk", "wire", "call", "media", "capture"]),
     ("archive", &["time", "limits", "disk", "wire", "call", "media", "capture", "spool"]),
@@ -25,21 +26,21 @@ const MAY_USE: [(&str, &[&str]); 14] = [
         "pipeline",
         &[
             "time", "limits", "disk", "wire", "call", "media", "capture", "spool", "archive", "ledger",
-            "config",
+            "config", "doctor",
         ],
     ),
     (
         "cmd",
         &[
             "time", "limits", "wire", "call", "media", "capture", "spool", "archive", "ledger", "config",
-            "pipeline",
+            "pipeline", "doctor",
         ],
     ),
     ("main", &["cmd"]),
 ];
 
 /// Modules that do no I/O, start nothing and read no clock.
-const PURE: [&str; 5] = ["time", "limits", "wire", "call", "media"];
+const PURE: [&str; 6] = ["time", "limits", "wire", "call", "media", "doctor"];
 
 /// What pure modules do without: the ends of paths, or their beginnings when they end with `::`.
 const IMPURE: [&str; 22] = [

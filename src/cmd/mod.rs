@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod config;
+pub mod doctor;
 pub mod events;
 pub mod explain;
 pub mod export;
@@ -46,6 +47,8 @@ pub enum Verb {
     Record(record::Args),
     /// Say how the running recorder does
     Status(status::Args),
+    /// Say what is wrong with the mirror, and how to put it right: of interfaces or capture files
+    Doctor(doctor::Args),
     /// List calls in order of their start
     Calls(calls::Args),
     /// Show one call: parties, timeline, streams, files and the ladder of its SIP messages
@@ -204,6 +207,7 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Verb::Replay(args) => replay::run(args, out),
         Verb::Record(args) => record::run(args, out),
         Verb::Status(args) => status::run(args, out),
+        Verb::Doctor(args) => doctor::run(args, out),
         Verb::Calls(args) => calls::run(args, out),
         Verb::Show(args) => show::run(args, out),
         Verb::Explain(args) => explain::run(args, out),

@@ -293,6 +293,7 @@ impl Tap {
             disk: DiskStatus { free_bytes, total_bytes, writing },
             troubles,
             remarks: listener.remarks(),
+            mirror: self.pipeline.mirror(),
         });
     }
 }

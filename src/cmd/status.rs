@@ -1,7 +1,9 @@
 //! `earwitness status`: what the running recorder says of itself.
 
+use super::doctor::{word, wrapped};
 use super::{ConfigArgs, DataArgs, Exit, Failure};
-use crate::pipeline::{self, Status, Trouble};
+use crate::doctor::Severity;
+use crate::pipeline::{self, MirrorStatus, Status, Trouble};
 use crate::time::CaptureTime;
 use std::io::Write;
 use std::path::Path;
@@ -86,7 +88,28 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     for t in &s.troubles {
         print_trouble(t, out)?;
     }
-    s.remarks.iter().try_for_each(|r| writeln!(out, "remark    {r}"))
+    s.remarks.iter().try_for_each(|r| writeln!(out, "remark    {r}"))?;
+    s.mirror.as_ref().map_or(Ok(()), |m| print_mirror(m, out))
+}
+
+fn print_mirror(m: &MirrorStatus, out: &mut dyn Write) -> std::io::Result<()> {
+    let sampled = if m.sampled { ", judged by samples" } else { "" };
+    let how = match m.verdict.severity {
+        Severity::Well => "well",
+        Severity::Note => "well, but see the notes",
+        Severity::Warning => "NOT WELL",
+        Severity::Problem => "NOT WELL, recordings lack something",
+    };
+    wrapped(out, "mirror    ", "          ", &format!("{how}{sampled}; {}", m.verdict.text))?;
+    for f in &m.findings {
+        let since = m.since.get(&f.finding).map(|t| format!(", since {t}")).unwrap_or_default();
+        writeln!(out, "{}   {}{since}", word(f.severity), f.finding)?;
+        wrapped(out, "          ", "          ", &f.text)?;
+        if let Some(remedy) = &f.remedy {
+            wrapped(out, "       -> ", "          ", remedy)?;
+        }
+    }
+    Ok(())
 }
 
 fn print_trouble(t: &Trouble, out: &mut dyn Write) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! What the running recorder says of itself.
 
 use super::board::Trouble;
+use super::mirror::MirrorStatus;
 use crate::time::CaptureTime;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub struct Status {
     pub troubles: Vec<Trouble>,
     /// What else is worth knowing of the packets, for people.
     pub remarks: Vec<String>,
+    /// What the doctor says of the mirror; null in the first seconds.
+    #[serde(default)]
+    pub mirror: Option<MirrorStatus>,
 }
 
 /// An interface.

@@ -13,6 +13,7 @@ pub mod frame;
 pub mod icmp;
 pub mod ip;
 pub mod multipart;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod sip;

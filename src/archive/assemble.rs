@@ -54,7 +54,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let cast = parties::cast(legs);
     let told = parties::described_by(legs);
     let by = |i: usize| told.get(i).and_then(|t| legs.get(*t));
-    let of = |(i, l)| streams::of_leg(cast.kind, i, l, by(i).unwrap_or(l));
+    let of = |(i, l)| streams::of_leg(&cast, i, l, by(i).unwrap_or(l));
     let mut found: Vec<StreamStory> = legs.iter().enumerate().flat_map(of).collect();
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
@@ -165,7 +165,7 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         caller: cast.caller.clone(),
         callee: cast.callee.clone(),
         participants: cast.participants.clone(),
-        direction: None,
+        direction: legs.iter().find_map(|l| l.portrait.direction).map(str::to_owned),
         identifiers,
         started_at: dialogs.iter().filter_map(|d| d.invite_at).min(),
         answered_at: dialogs.iter().filter(|d| !d.late).filter_map(|d| d.answered_at).min(),

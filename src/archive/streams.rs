@@ -1,8 +1,8 @@
 //! What a recording reports of each stream, and what of it can be heard.
 
-use super::parties::{RECORDER, speaker};
+use super::parties::{Cast, RECORDER, speaker};
 use crate::call::offer::{Negotiation, Speaker};
-use crate::call::record::{Kind, Stream};
+use crate::call::record::Stream;
 use crate::limits::STREAM_PROBATION;
 use crate::media::clock::{self, Place};
 use crate::media::codec::decoder;
@@ -80,12 +80,12 @@ pub struct StreamStory {
 
 /// All streams of a leg that deserve to be reported. `told`: the leg whose dialog describes them, mostly its own.
 pub fn of_leg(
-    kind: Kind,
+    cast: &Cast,
     index: usize,
     leg: &LegStory,
     told: &LegStory,
 ) -> impl Iterator<Item = StreamStory> {
-    leg.streams.iter().filter_map(move |raw| story(kind, index, told, raw))
+    leg.streams.iter().filter_map(move |raw| story(cast, index, told, raw))
 }
 
 /// Typical ticks from one packet of sound to the next: the median of steps without loss.
@@ -148,7 +148,7 @@ impl Codecs {
     }
 }
 
-fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<StreamStory> {
+fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<StreamStory> {
     let none = Negotiation::default();
     let media = leg.dialog.as_ref().map_or(&none, |d| &d.media);
     let told = media.speaker(raw.flow.source, raw.flow.destination);
@@ -183,9 +183,11 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let heard: Vec<Packet> =
         raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
+    let row = row(raw, &codecs, &order, &heard)?;
+    let party = speaker(cast, leg, told, (row.started_at, row.ended_at));
     Some(StreamStory {
         leg: index,
-        row: Stream { party: speaker(kind, leg, told), encrypted, ..row(raw, &codecs, &order, &heard)? },
+        row: Stream { party, encrypted, ..row },
         voices: voices.collect(),
         undecoded,
         holes: holes(&order.packets, &sound, codecs.clock()),

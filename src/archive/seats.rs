@@ -1,0 +1,196 @@
+//! Who is who in a recording session: which participant a member of the metadata is, and who speaks in a stream.
+
+use super::parties::{Cast, MIXED, as_party, name_parties, word};
+use crate::call::dialog::Dialog;
+use crate::call::members::{self, Member};
+use crate::call::offer::Side;
+use crate::call::portrait::{Portrait, Senders};
+use crate::call::record::{Kind, Participant};
+use crate::spool::read::LegStory;
+use crate::time::CaptureTime;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where members are among the participants of a call, by the Call-ID of their dialog.
+#[derive(Clone, Debug, Default)]
+pub struct Seats {
+    /// The participant that each member of a dialog is.
+    members: BTreeMap<String, Vec<usize>>,
+    /// Whose an m= line is that the metadata gives to nobody.
+    lines: BTreeMap<(String, usize), usize>,
+}
+
+/// A stream's speaker is who sends it this long after its beginning: metadata and media race each other.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The cast that recording metadata tells of; `None` when it tells of nobody.
+pub(super) fn told(legs: &[LegStory]) -> Option<Cast> {
+    let mut participants: Vec<Participant> = Vec::new();
+    let mut seats = Seats::default();
+    let told = || legs.iter().filter_map(|l| Some((l, l.dialog.as_ref()?)));
+    for (l, d) in told().filter(|(l, _)| !l.portrait.members.all().is_empty()) {
+        let begins = participants.len();
+        let caller = caller(&l.portrait);
+        let members = l.portrait.members.all();
+        // The caller first, the others in order of appearance.
+        let order: Vec<usize> =
+            caller.into_iter().chain((0..members.len()).filter(|i| Some(*i) != caller)).collect();
+        participants.extend(order.iter().filter_map(|i| members.get(*i)).map(|m| described(m, &l.portrait)));
+        let seat = |i: usize| order.iter().position(|o| *o == i).map_or(begins, |at| begins + at);
+        seats.members.insert(d.call_id.clone(), (0..members.len()).map(seat).collect());
+    }
+    if participants.is_empty() {
+        return None;
+    }
+    for (l, d) in told().filter(|(_, d)| d.is_recording_session()) {
+        unclaimed(l, d, &mut seats, &mut participants);
+    }
+    if participants.len() < 2 {
+        participants.push(Participant::default());
+    }
+    let participants = name_parties(participants);
+    let of = |i: usize| participants.get(i).map(as_party).unwrap_or_default();
+    Some(Cast { kind: Kind::Siprec, caller: of(0), callee: of(1), participants, seats })
+}
+
+/// A line that the metadata gives to nobody is somebody's who is said to send nothing, else of somebody unknown.
+fn unclaimed(leg: &LegStory, dialog: &Dialog, seats: &mut Seats, participants: &mut Vec<Participant>) {
+    let lines = lines(dialog);
+    if lines.len() < 2 {
+        return;
+    }
+    let members = leg.portrait.members.all();
+    let own = seats.members.get(&dialog.call_id).cloned().unwrap_or_default();
+    let known: Vec<Option<&str>> = lines.iter().map(|l| label(dialog, *l, None)).collect();
+    let sends = |m: &Member| lines.iter().zip(&known).any(|(l, label)| leg.portrait.sends(m, *label, *l));
+    let mut silent: Vec<usize> =
+        members.iter().zip(&own).filter(|(m, _)| !sends(m)).map(|(_, seat)| *seat).collect();
+    silent.reverse();
+    for (line, label) in lines.iter().zip(&known) {
+        if leg.portrait.senders(*label, *line, leg.first_at.unwrap_or_default()) == Senders::Unknown {
+            let seat = silent.pop().unwrap_or_else(|| {
+                participants.push(Participant::default());
+                participants.len() - 1
+            });
+            seats.lines.insert((dialog.call_id.clone(), *line), seat);
+        }
+    }
+}
+
+/// What is known of a member, with what the call's messages tell of its number.
+fn described(m: &Member, p: &Portrait) -> Participant {
+    let mut who = m.who.clone();
+    let number = who.number.clone().unwrap_or_default();
+    // BroadWorks and Webex name their user by an id, and the number beside it.
+    let is = |told: &Option<String>| {
+        told.as_deref().is_some_and(|t| members::same_number(&members::number(t), &number))
+    };
+    let dialled = |n: &str| n.starts_with(|c: char| c == '+' || c.is_ascii_digit());
+    if !dialled(&number) && m.is_there() && p.members.all().len() == 2 {
+        let other = if is(&p.told.called) { None } else { p.told.called.as_ref() };
+        let number_of = |t: &String| Some(members::number(t)).filter(|n| dialled(n));
+        if caller(p).and_then(|i| p.members.all().get(i)).is_some_and(|c| c.ids == m.ids) {
+            who.number = p.told.calling.as_ref().and_then(number_of).or(who.number);
+        } else if caller(p).is_some() {
+            who.number = other.and_then(number_of).or(who.number);
+        }
+    }
+    let number = who.number.clone().unwrap_or_default();
+    if who.name.is_none() {
+        who.name = p.names.iter().find(|(n, _)| members::same_number(n, &number)).map(|n| n.1.clone());
+    }
+    who
+}
+
+/// The member that called, as the platform tells it.
+fn caller(p: &Portrait) -> Option<usize> {
+    let members = p.members.all();
+    let by_number = |told: &str| {
+        let told = members::number(told);
+        members.iter().take(2).position(|m| {
+            let known = [&m.who.number, &m.who.uri].into_iter().flatten();
+            known.map(|k| members::number(k)).any(|k| !told.is_empty() && members::same_number(&k, &told))
+        })
+    };
+    let other = |i: usize| Some(1 - i).filter(|_| members.len() > 1);
+    if let Some(i) = members.iter().position(|m| m.calling == Some(true)) {
+        return Some(i);
+    }
+    if let Some(i) = p.told.calling.as_deref().and_then(by_number) {
+        return Some(i);
+    }
+    if let Some(i) = p.told.called.as_deref().and_then(by_number) {
+        return other(i);
+    }
+    let recorded = p.told.recorded.iter().find_map(|r| by_number(r))?;
+    match p.direction? {
+        "outbound" => Some(recorded),
+        _ => other(recorded),
+    }
+}
+
+/// The places of the m= lines of sound that a dialog has ever described.
+fn lines(dialog: &Dialog) -> Vec<usize> {
+    let mut out: Vec<usize> = dialog
+        .media
+        .claims()
+        .iter()
+        .filter(|c| c.media.kind == "audio" && c.media.port != 0)
+        .map(|c| c.index)
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// The most lines of sound of any recording session of the call.
+pub(super) fn most_lines(legs: &[LegStory]) -> usize {
+    legs.iter().filter_map(|l| l.dialog.as_ref()).map(|d| lines(d).len()).max().unwrap_or(0)
+}
+
+/// The label of an m= line, as it was last described before a time; not every re-INVITE says it again. The recording
+/// client gives labels, and a recorder that answers repeats them.
+fn label(dialog: &Dialog, line: usize, until: Option<CaptureTime>) -> Option<&str> {
+    let of = |side: Side, before: bool| {
+        let told = |c: &&crate::call::offer::Claim| {
+            c.side == side
+                && c.index == line
+                && c.media.label.is_some()
+                && until.is_none_or(|u| !before || c.at <= u)
+        };
+        let mut all = dialog.media.claims().iter().filter(told);
+        let claim = if before { all.next_back() } else { all.next() };
+        claim.and_then(|c| c.media.label.as_deref())
+    };
+    of(Side::Caller, true).or_else(|| of(Side::Caller, false)).or_else(|| of(Side::Callee, false))
+}
+
+/// The party that speaks in the media of an m= line between two times.
+pub(super) fn speaker(
+    cast: &Cast,
+    leg: &LegStory,
+    line: usize,
+    sounds: (CaptureTime, CaptureTime),
+) -> String {
+    let Some(dialog) = &leg.dialog else { return MIXED.to_owned() };
+    // One m= line carries everybody, whatever the metadata says of it.
+    if lines(dialog).len() < 2 {
+        return MIXED.to_owned();
+    }
+    let at = (sounds.0 + SETTLED).min(sounds.0 + sounds.1.since(sounds.0) / 2);
+    match leg.portrait.senders(label(dialog, line, Some(sounds.1)), line, at) {
+        Senders::Mixed => MIXED.to_owned(),
+        Senders::One(i) => {
+            let seat = cast.seats.members.get(&dialog.call_id).and_then(|s| s.get(i));
+            seat.map_or_else(|| MIXED.to_owned(), |s| word(*s))
+        }
+        Senders::Unknown => {
+            let seat = cast.seats.lines.get(&(dialog.call_id.clone(), line));
+            match seat {
+                Some(s) => word(*s),
+                None if leg.portrait.members.all().is_empty() => word(line),
+                None => MIXED.to_owned(),
+            }
+        }
+    }
+}

@@ -32,6 +32,25 @@ macro_rules! platforms {
 // A line each, in the order of the modules in scripts/platforms.
 platforms! {
     plain_call
+    avaya_late_party
+    avaya_party_never_known
+    broadworks_conference
+    broadworks_mixed_pause
+    cube_siprec
+    cube_transfer
+    metaswitch_mixed
+    metaswitch_transfer
+    oracle_stray_part
+    rfc7865_partial_updates
+    rfc7865_session_replaced
+    rfc7865_two_sessions
+    rfc7866_answer_by_the_client
+    rfc7866_joined_late
+    rfc7866_one_stream_paused
+    rfc7866_pause
+    rfc7866_refresh_changes_nothing
+    rfc7866_two_streams
+    webex_metadata_first
 }
 
 fn platform(name: &str) {

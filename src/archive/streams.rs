@@ -52,6 +52,8 @@ pub struct Hole {
 pub struct StreamStory {
     /// Which leg it belongs to.
     pub leg: usize,
+    /// Which m= line it belongs to, from 0.
+    pub line: Option<usize>,
     /// The row of the record.
     pub row: Stream,
     /// What can be heard of it.
@@ -187,6 +189,7 @@ fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<S
     let party = speaker(cast, leg, told, (row.started_at, row.ended_at));
     Some(StreamStory {
         leg: index,
+        line: told.map(|t| t.index),
         row: Stream { party, encrypted, ..row },
         voices: voices.collect(),
         undecoded,

@@ -36,6 +36,8 @@ pub struct Hold {
     pub to: Option<CaptureTime>,
     /// Hold, or pause of a recording session.
     pub cause: Cause,
+    /// Only this m= line of a recording session; `None`: all of the sound.
+    pub line: Option<usize>,
 }
 
 /// State of one dialog.
@@ -225,7 +227,7 @@ impl Dialog {
     /// Is the sound on hold, or the recording paused, now?
     #[must_use]
     pub fn on_hold(&self) -> bool {
-        self.holds.last().is_some_and(|h| h.to.is_none())
+        self.holds.iter().rev().find(|h| h.line.is_none()).is_some_and(|h| h.to.is_none())
     }
 
     /// Is this a recording session, in which the recorder only receives?

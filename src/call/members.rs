@@ -114,7 +114,12 @@ pub fn number(aor: &str) -> String {
     let a = NameAddr::parse(aor.as_bytes());
     let uri = a.uri.trim();
     let bare = uri.split([';', '?']).next().unwrap_or_default();
-    let user = sip_name::user(uri).unwrap_or_else(|| bare.split('@').next().unwrap_or_default());
+    let user = sip_name::user(uri).unwrap_or_else(|| {
+        // A scheme and no host: sip:8638254725; a host and no user is nobody's number.
+        let (scheme, rest) = bare.split_once(':').unwrap_or(("", bare));
+        let rest = rest.split('@').next().unwrap_or_default();
+        if scheme.is_empty() || !rest.contains(['.', ':', '[']) { rest } else { "" }
+    });
     let user = user.replace("%2B", "+").replace("%2b", "+");
     let is_tel = uri.get(..4).is_some_and(|s| s.eq_ignore_ascii_case("tel:"));
     if is_tel {
@@ -260,6 +265,8 @@ mod tests {
             ("tel:+1-555-0102;ext=3", "+15550102"),
             ("\"Bob\" <sip:%2B49@h>", "+49"),
             ("7602922412 ", "7602922412"),
+            ("sip:8638254725", "8638254725"),
+            ("sip:10.0.0.1:5060", ""),
             ("gosrs@x.webex.com", "gosrs"),
             ("", ""),
         ] {

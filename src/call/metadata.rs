@@ -93,7 +93,8 @@ impl Portrait {
         }
         let m = self.members.get_mut(i)?;
         m.know(&p.id);
-        let named = p.name.clone().filter(|n| *n != number || m.who.name.is_none());
+        // Metaswitch and Oracle repeat the number where they know no name.
+        let named = p.name.clone().filter(|n| members::number(n) != number);
         m.address(p.aor.as_deref().unwrap_or_default());
         m.who.name = named.or_else(|| m.who.name.take());
         m.who.device = p.device.clone().or_else(|| m.who.device.take());

@@ -51,6 +51,36 @@ platforms! {
     rfc7866_refresh_changes_nothing
     rfc7866_two_streams
     webex_metadata_first
+    ack_and_bye_name_invite
+    contact_inside_brackets
+    contact_says_only_src
+    contact_without_its_bracket
+    content_length_wrong
+    fragments_shuffled_and_doubled
+    headers_folded_and_compact
+    labels_missing_in_sdp
+    labels_without_streams
+    multipart_boundary_of_another
+    multipart_foreign_boundary
+    multipart_line_feeds
+    multipart_metadata_first
+    multipart_not_declared
+    multipart_of_text_xml
+    multipart_without_blank_lines
+    names_of_every_form
+    tcp_content_length_wrong
+    tcp_joined_in_mid_stream
+    tcp_segments_of_seven_bytes
+    tcp_two_sessions_in_a_segment
+    xml_byte_order_mark
+    xml_cut_off
+    xml_hopeless
+    xml_latin_1
+    xml_latin_1_declared_utf_8
+    xml_nearly
+    xml_prefixes
+    xml_utf_16
+    xml_with_a_dtd
 }
 
 fn platform(name: &str) {

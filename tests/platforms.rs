@@ -81,6 +81,23 @@ platforms! {
     xml_prefixes
     xml_utf_16
     xml_with_a_dtd
+    cube_participant_oddities
+    siprec_control_characters
+    siprec_delayed_offer
+    siprec_hostile_times
+    siprec_in_base64
+    siprec_numbers_go_on_in_a_pause
+    siprec_one_id_for_two
+    siprec_over_ipv6
+    siprec_paused_by_the_recorder
+    siprec_refused_update
+    siprec_rtp_before_invite
+    siprec_same_label_twice
+    siprec_sent_again
+    siprec_six_hundred_people
+    siprec_stream_handed_over
+    siprec_video_between
+    siprec_who_left_is_back
 }
 
 fn platform(name: &str) {

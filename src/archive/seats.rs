@@ -4,7 +4,7 @@ use super::parties::{Cast, MIXED, as_party, name_parties, word};
 use crate::call::dialog::Dialog;
 use crate::call::members::{self, Member};
 use crate::call::offer::Side;
-use crate::call::portrait::{Portrait, Senders};
+use crate::call::portrait::{Line, Portrait, Senders};
 use crate::call::record::{Kind, Participant};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
@@ -61,43 +61,37 @@ fn unclaimed(leg: &LegStory, dialog: &Dialog, seats: &mut Seats, participants: &
     }
     let members = leg.portrait.members.all();
     let own = seats.members.get(&dialog.call_id).cloned().unwrap_or_default();
-    let known: Vec<Option<&str>> = lines.iter().map(|l| label(dialog, *l, None)).collect();
-    let sends = |m: &Member| lines.iter().zip(&known).any(|(l, label)| leg.portrait.sends(m, *label, *l));
+    let known: Vec<Line<'_>> = lines.iter().map(|l| line_of(dialog, *l, None)).collect();
+    let sends = |m: &Member| known.iter().any(|l| leg.portrait.sends(m, l));
     let mut silent: Vec<usize> =
         members.iter().zip(&own).filter(|(m, _)| !sends(m)).map(|(_, seat)| *seat).collect();
     silent.reverse();
-    for (line, label) in lines.iter().zip(&known) {
-        if leg.portrait.senders(*label, *line, leg.first_at.unwrap_or_default()) == Senders::Unknown {
+    for line in &known {
+        if leg.portrait.senders(line, leg.first_at.unwrap_or_default()) == Senders::Unknown {
             let seat = silent.pop().unwrap_or_else(|| {
                 participants.push(Participant::default());
                 participants.len() - 1
             });
-            seats.lines.insert((dialog.call_id.clone(), *line), seat);
+            seats.lines.insert((dialog.call_id.clone(), line.index), seat);
         }
     }
 }
 
-/// What is known of a member, with what the call's messages tell of its number.
+/// What is known of a member, with what the call's messages tell of its number and its name.
 fn described(m: &Member, p: &Portrait) -> Participant {
     let mut who = m.who.clone();
-    let number = who.number.clone().unwrap_or_default();
-    // BroadWorks and Webex name their user by an id, and the number beside it.
-    let is = |told: &Option<String>| {
-        told.as_deref().is_some_and(|t| members::same_number(&members::number(t), &number))
-    };
     let dialled = |n: &str| n.starts_with(|c: char| c == '+' || c.is_ascii_digit());
-    if !dialled(&number) && m.is_there() && p.members.all().len() == 2 {
-        let other = if is(&p.told.called) { None } else { p.told.called.as_ref() };
-        let number_of = |t: &String| Some(members::number(t)).filter(|n| dialled(n));
-        if caller(p).and_then(|i| p.members.all().get(i)).is_some_and(|c| c.ids == m.ids) {
-            who.number = p.told.calling.as_ref().and_then(number_of).or(who.number);
-        } else if caller(p).is_some() {
-            who.number = other.and_then(number_of).or(who.number);
-        }
+    // BroadWorks and Webex name their user by an id, and the number beside it.
+    if !who.number.as_deref().is_some_and(dialled)
+        && let Some(caller) = caller(p)
+        && let Some(i) = p.members.all().iter().take(2).position(|x| std::ptr::eq(x, m))
+    {
+        let told = if i == caller { &p.told.calling } else { &p.told.called };
+        let number = told.as_deref().map(members::number).filter(|n| dialled(n));
+        who.number = number.or(who.number);
     }
-    let number = who.number.clone().unwrap_or_default();
-    if who.name.is_none() {
-        who.name = p.names.iter().find(|(n, _)| members::same_number(n, &number)).map(|n| n.1.clone());
+    if let (None, Some(number)) = (&who.name, &who.number) {
+        who.name = p.names.iter().find(|(n, _)| members::same_number(n, number)).map(|n| n.1.clone());
     }
     who
 }
@@ -165,6 +159,15 @@ fn label(dialog: &Dialog, line: usize, until: Option<CaptureTime>) -> Option<&st
     of(Side::Caller, true).or_else(|| of(Side::Caller, false)).or_else(|| of(Side::Callee, false))
 }
 
+/// What is known of an m= line until a time. A label that two lines bear tells nothing.
+fn line_of(dialog: &Dialog, index: usize, until: Option<CaptureTime>) -> Line<'_> {
+    let lines = lines(dialog);
+    let label = label(dialog, index, until);
+    let shared = lines.iter().any(|l| *l != index && self::label(dialog, *l, until) == label);
+    let rank = lines.iter().position(|l| *l == index).unwrap_or(index);
+    Line { index, rank, label: label.filter(|_| !shared) }
+}
+
 /// The party that speaks in the media of an m= line between two times.
 pub(super) fn speaker(
     cast: &Cast,
@@ -178,7 +181,7 @@ pub(super) fn speaker(
         return MIXED.to_owned();
     }
     let at = (sounds.0 + SETTLED).min(sounds.0 + sounds.1.since(sounds.0) / 2);
-    match leg.portrait.senders(label(dialog, line, Some(sounds.1)), line, at) {
+    match leg.portrait.senders(&line_of(dialog, line, Some(sounds.1)), at) {
         Senders::Mixed => MIXED.to_owned(),
         Senders::One(i) => {
             let seat = cast.seats.members.get(&dialog.call_id).and_then(|s| s.get(i));

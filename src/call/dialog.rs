@@ -167,7 +167,7 @@ impl Dialog {
         if self.signalling.get(1) == Some(&Some(heard.source)) {
             self.callee_at = self.callee_at.max(Some(at));
         }
-        self.siprec |= is_siprec(m);
+        self.siprec = self.siprec || is_siprec(m);
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         match (m.method(), m.status()) {

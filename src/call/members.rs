@@ -241,12 +241,12 @@ impl Members {
             out.push(("transfer", format!("{} in place of {}", names(&came), names(&went))));
         }
         for (what, detail) in out {
-            self.note(at, what, detail);
+            self.note(at, what, &detail);
         }
     }
 
     /// Puts something on the timeline.
-    pub fn note(&mut self, at: CaptureTime, what: &str, detail: String) {
+    pub fn note(&mut self, at: CaptureTime, what: &str, detail: &str) {
         if self.events.len() < MEMBERS_PER_CALL {
             let detail = detail.chars().take(300).collect();
             self.events.push(Event { at, what: what.to_owned(), detail });

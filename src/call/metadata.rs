@@ -173,7 +173,7 @@ impl Portrait {
     /// Sessions that have ended: who is in no other has left.
     fn sessions(&mut self, at: CaptureTime, doc: &Metadata) {
         for s in &doc.sessions {
-            if let Some(reason) = s.reason.clone() {
+            if let Some(reason) = &s.reason {
                 self.members.note(at, "session-reason", reason);
             }
             if s.times.to.is_none() {

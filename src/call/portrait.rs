@@ -58,7 +58,7 @@ impl Portrait {
         }
         // The recording client may also answer with metadata (RFC 7866, 9.2).
         for part in multipart::parts(m).iter().filter(|p| p.is_recording_metadata()) {
-            self.document(at, part.body);
+            self.document(at, &part.body);
         }
     }
 
@@ -69,21 +69,21 @@ impl Portrait {
                     let detail = format!(
                         "recording metadata was not well-formed and is read as far as it goes: {why}"
                     );
-                    self.members.note(at, "metadata-mended", detail);
+                    self.members.note(at, "metadata-mended", &detail);
                 }
                 self.metadata(at, doc);
             }
             Err(e) => {
-                self.members.note(at, "metadata-unreadable", format!("{e}; who is in the call is not known"))
+                let detail = format!("{e}; what it tells of the call is not known");
+                self.members.note(at, "metadata-unreadable", &detail);
             }
         }
     }
 
-    /// Who sends the media of this m= line and label at a time, or around it: members by their place, or that the
-    /// stream is mixed.
+    /// Who sends the media of a line at a time, or around it: members by their place, or that the stream is mixed.
     #[must_use]
-    pub fn senders(&self, label: Option<&str>, line: usize, at: CaptureTime) -> Senders {
-        let streams = self.streams_of(label, line);
+    pub fn senders(&self, line: &Line<'_>, at: CaptureTime) -> Senders {
+        let streams = self.streams_of(line);
         if streams.iter().any(|s| s.mixed) {
             return Senders::Mixed;
         }
@@ -94,7 +94,7 @@ impl Portrait {
                 let after = s.to.filter(|to| *to <= at).map_or(0, |to| at.since(to).as_nanos() + 1);
                 after.max(before.as_nanos())
             };
-            let nearest = m.sends.iter().filter(|s| is_of(&s.what, &streams, label, line)).map(off).min();
+            let nearest = m.sends.iter().filter(|s| is_of(&s.what, &streams, line)).map(off).min();
             found.extend(nearest.map(|n| (n, i)));
         }
         let Some(nearest) = found.iter().map(|f| f.0).min() else { return Senders::Unknown };
@@ -105,18 +105,18 @@ impl Portrait {
         }
     }
 
-    /// Has this member ever sent the media of this m= line and label?
+    /// Has this member ever sent the media of this line?
     #[must_use]
-    pub fn sends(&self, member: &members::Member, label: Option<&str>, line: usize) -> bool {
-        let streams = self.streams_of(label, line);
-        member.sends.iter().any(|s| is_of(&s.what, &streams, label, line))
+    pub fn sends(&self, member: &members::Member, line: &Line<'_>) -> bool {
+        let streams = self.streams_of(line);
+        member.sends.iter().any(|s| is_of(&s.what, &streams, line))
     }
 
-    /// The streams of this label; where the SDP has none, the one at the place of the line.
-    fn streams_of(&self, label: Option<&str>, line: usize) -> Vec<&siprec::Stream> {
-        match label {
-            Some(_) => self.streams.iter().filter(|s| s.label.as_deref() == label).collect(),
-            None => self.streams.get(line).into_iter().collect(),
+    /// The streams of its label; where the SDP has none, the one at its place.
+    fn streams_of(&self, line: &Line<'_>) -> Vec<&siprec::Stream> {
+        match line.label {
+            Some(_) => self.streams.iter().filter(|s| s.label.as_deref() == line.label).collect(),
+            None => self.streams.get(line.rank).into_iter().collect(),
         }
     }
 
@@ -199,11 +199,22 @@ impl Portrait {
     }
 }
 
+/// An m= line of sound.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Its place among all m= lines, from 0.
+    pub index: usize,
+    /// Its place among those of sound.
+    pub rank: usize,
+    /// Its `a=label`, which no other has.
+    pub label: Option<&'a str>,
+}
+
 /// Is it that media that is sent? Some name the label where the id of the stream belongs.
-fn is_of(sent: &Sent, streams: &[&siprec::Stream], label: Option<&str>, line: usize) -> bool {
+fn is_of(sent: &Sent, streams: &[&siprec::Stream], line: &Line<'_>) -> bool {
     match sent {
-        Sent::Line(l) => *l == line,
-        Sent::Stream(id) if streams.is_empty() => Some(id.as_str()) == label,
+        Sent::Line(l) => *l == line.index,
+        Sent::Stream(id) if streams.is_empty() => Some(id.as_str()) == line.label,
         Sent::Stream(id) => streams.iter().any(|s| s.id == *id),
     }
 }

@@ -33,7 +33,7 @@ impl Dialog {
         for part in multipart::parts(m) {
             let untyped = part.content_type.is_empty() && part.body.trim_ascii_start().starts_with(b"v=0");
             if part.content_type == "application/sdp" || untyped {
-                let media = sdp::parse(part.body);
+                let media = sdp::parse(&part.body);
                 if media.is_empty() {
                     continue;
                 }

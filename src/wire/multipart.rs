@@ -5,15 +5,17 @@
 //! header behind it; neither SDP nor XML has such a line.
 
 use super::sip::Message;
+use super::transfer::decoded;
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// A body with its content type in lower case, without parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
     /// `application/sdp`; empty when nothing tells.
     pub content_type: String,
-    /// The bytes.
-    pub body: &'a [u8],
+    /// The bytes, their transfer encoding undone.
+    pub body: Cow<'a, [u8]>,
 }
 
 /// Parts that are looked at: SIPREC sends two or three.
@@ -34,7 +36,7 @@ impl Part<'_> {
             "application/rs-metadata" | METADATA => true,
             t => {
                 (t.contains("xml") || t == "text/plain" || t == "application/octet-stream")
-                    && names_it(self.body)
+                    && names_it(&self.body)
             }
         }
     }
@@ -62,7 +64,8 @@ pub fn parts<'a>(message: &Message<'a>) -> Vec<Part<'a>> {
     if several && content_type.is_empty() {
         return Vec::new();
     }
-    vec![Part { content_type, body }]
+    let encoding = message.header("content-transfer-encoding").unwrap_or_default();
+    vec![Part { content_type, body: decoded(encoding, body) }]
 }
 
 /// Does the body begin with a delimiter and a MIME header?
@@ -111,34 +114,33 @@ fn split<'a>(body: &'a [u8], named: &[u8]) -> Vec<Part<'a>> {
 
 /// Headers, a blank line, a body. Both may be missing: the body begins where no header is.
 fn part(piece: &[u8]) -> Option<Part<'_>> {
-    let mut content_type: Option<Vec<u8>> = None;
-    let mut in_type = false;
+    let mut headers: Vec<(&[u8], Vec<u8>)> = Vec::new();
     let mut at = piece.len();
     for (from, line) in (Lines { body: piece, at: 0 }) {
         let raw = piece.get(from..).unwrap_or_default();
-        let folded = from > 0 && matches!(raw.first(), Some(b' ' | b'\t')) && !line.is_empty();
         if line.is_empty() {
             at = from + memchr::memchr(b'\n', raw).map_or(raw.len(), |i| i + 1);
             break;
         }
-        if folded {
-            if let Some(t) = content_type.as_mut().filter(|_| in_type) {
-                t.extend(line);
+        let folded = headers.last_mut().filter(|_| matches!(raw.first(), Some(b' ' | b'\t')));
+        let colon = memchr::memchr(b':', line).filter(|c| is_token(line.get(..*c)));
+        match (folded, colon) {
+            (Some(h), _) => h.1.extend(line),
+            (None, Some(c)) => headers.push((line.get(..c)?.trim_ascii(), line.get(c + 1..)?.to_vec())),
+            (None, None) => {
+                at = from;
+                break;
             }
-        } else if let Some(colon) = memchr::memchr(b':', line).filter(|c| is_token(line.get(..*c))) {
-            let (name, value) = (line.get(..colon)?.trim_ascii(), line.get(colon + 1..)?);
-            in_type = name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"c");
-            if in_type && content_type.is_none() {
-                content_type = Some(value.to_vec());
-            }
-        } else {
-            at = from;
-            break;
         }
     }
-    let body = piece.get(at..)?;
-    let content_type = content_type.map(|t| bare(&t)).filter(|t| !t.is_empty());
-    let content_type = content_type.unwrap_or_else(|| sniffed(body).to_owned());
+    let header = |names: [&str; 2]| {
+        let is = |n: &[u8]| names.iter().any(|x| n.eq_ignore_ascii_case(x.as_bytes()));
+        headers.iter().find(|h| is(h.0)).map(|h| h.1.as_slice())
+    };
+    let encoding = header(["content-transfer-encoding", ""]).unwrap_or_default();
+    let body = decoded(encoding, piece.get(at..)?);
+    let content_type = header(["content-type", "c"]).map(bare).filter(|t| !t.is_empty());
+    let content_type = content_type.unwrap_or_else(|| sniffed(&body).to_owned());
     // A multipart body within one: its parts have been found as parts of the whole.
     let within = content_type.starts_with("multipart/") && body.trim_ascii().is_empty();
     (!within).then_some(Part { content_type, body })
@@ -218,7 +220,7 @@ mod tests {
         let m = sip::parse(m.as_bytes()).unwrap();
         parts(&m)
             .into_iter()
-            .map(|p| (p.content_type, String::from_utf8_lossy(p.body).trim().to_owned()))
+            .map(|p| (p.content_type, String::from_utf8_lossy(&p.body).trim().to_owned()))
             .collect()
     }
 
@@ -259,8 +261,11 @@ mod tests {
         let got = message("multipart/mixed;boundary=\"a;b\"", &body);
         assert_eq!(got[0], ("application/sdp".to_owned(), "v=0".to_owned()));
         let xml = message("text/xml", xml);
-        assert!(Part { content_type: xml[0].0.clone(), body: xml[0].1.as_bytes() }.is_recording_metadata());
-        let asks = Part { content_type: "application/rs-metadata-request".to_owned(), body: b"" };
+        assert!(
+            Part { content_type: xml[0].0.clone(), body: xml[0].1.as_bytes().into() }.is_recording_metadata()
+        );
+        let asks =
+            Part { content_type: "application/rs-metadata-request".to_owned(), body: Cow::Borrowed(b"") };
         assert!(!asks.is_recording_metadata());
     }
 

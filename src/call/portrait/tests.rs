@@ -18,6 +18,10 @@ fn document(mode: &str, participants: &[(&str, &str)]) -> String {
     x + "</recording>"
 }
 
+fn senders(p: &Portrait, label: Option<&str>, index: usize, at: CaptureTime) -> Senders {
+    p.senders(&Line { index, rank: index, label }, at)
+}
+
 const RS: &str = "Content-Type: application/rs-metadata+xml";
 
 fn who(p: &Portrait) -> Vec<(&str, Option<CaptureTime>)> {
@@ -32,10 +36,10 @@ fn members_join_change_and_leave() {
     hear(&mut p, 3, RS, &document("complete", &[("3", "sip:301@h")]));
     let left = Some(CaptureTime(3));
     assert_eq!(who(&p), [("200", left), ("+300", left), ("301", None)]);
-    assert_eq!(p.senders(Some("3"), 0, CaptureTime(2)), Senders::One(1));
-    assert_eq!(p.senders(Some("3"), 0, CaptureTime(3)), Senders::One(2), "at the very change");
-    assert_eq!(p.senders(Some("2"), 0, CaptureTime(9)), Senders::One(0));
-    assert_eq!(p.senders(Some("7"), 0, CaptureTime(9)), Senders::Unknown);
+    assert_eq!(senders(&p, Some("3"), 0, CaptureTime(2)), Senders::One(1));
+    assert_eq!(senders(&p, Some("3"), 0, CaptureTime(3)), Senders::One(2), "at the very change");
+    assert_eq!(senders(&p, Some("2"), 0, CaptureTime(9)), Senders::One(0));
+    assert_eq!(senders(&p, Some("7"), 0, CaptureTime(9)), Senders::Unknown);
 }
 
 #[test]
@@ -59,8 +63,8 @@ fn cube_names_participants_by_media_index() {
     hear(&mut p, 5, &by("4"), "");
     assert_eq!(p.platform, Some("cisco-cube"));
     assert_eq!(who(&p), [("2", None), ("3", Some(CaptureTime(5))), ("4", None)]);
-    assert_eq!(p.senders(None, 1, CaptureTime(2)), Senders::One(1));
-    assert_eq!(p.senders(None, 1, CaptureTime(7)), Senders::One(2));
+    assert_eq!(senders(&p, None, 1, CaptureTime(2)), Senders::One(1));
+    assert_eq!(senders(&p, None, 1, CaptureTime(7)), Senders::One(2));
     assert_eq!(p.members.events.last().unwrap().detail, "4 in place of 3");
 }
 

@@ -115,11 +115,13 @@ pub(super) fn identify(out: &mut Metadata, name: &str, value: Option<String>) {
     let Some(value) = value.filter(|v| !v.trim().is_empty() && v.len() <= MAX_VALUE) else { return };
     let room = out.identifiers.len() < MAX_IDENTIFIERS;
     match out.identifiers.get_mut(name) {
-        Some(old) if name.starts_with("siprec-") => {
-            if !old.split(' ').any(|o| o == value) && old.len() + value.len() < MAX_VALUE {
-                old.push(' ');
-                old.push_str(&value);
-            }
+        Some(old)
+            if name.starts_with("siprec-")
+                && old.len() + value.len() < MAX_VALUE
+                && !old.split(' ').any(|o| o == value) =>
+        {
+            old.push(' ');
+            old.push_str(&value);
         }
         None if room => drop(out.identifiers.insert(name.to_owned(), value)),
         _ => {}
@@ -180,7 +182,7 @@ pub(super) fn extension(n: Node<'_, '_>, out: &mut Metadata) {
     match word.as_str() {
         // Metaswitch: <callType>terminating</callType>.
         "calltype" | "direction" | "calldirection" => {
-            out.told.direction = out.told.direction.or_else(|| direction(&text))
+            out.told.direction = out.told.direction.or_else(|| direction(&text));
         }
         "callingpartynumber" => drop(out.told.calling.get_or_insert(text.clone())),
         "calledpartynumber" | "dialeddigits" => drop(out.told.called.get_or_insert(text.clone())),

@@ -98,6 +98,16 @@ platforms! {
     siprec_stream_handed_over
     siprec_video_between
     siprec_who_left_is_back
+    siprec_anonymous_becomes_known
+    siprec_cseq_goes_back
+    siprec_labels_swapped
+    siprec_metadata_before_and_after
+    siprec_only_one_line_flows
+    siprec_same_number_at_both_ends
+    siprec_session_over_before_bye
+    siprec_three_streams_and_a_mix
+    siprec_two_anonymous
+    siprec_update_lost
 }
 
 fn platform(name: &str) {

@@ -229,3 +229,122 @@ def siprec_over_ipv6(c):
         c.rtp(0.05, 0.5, (a[0], 6000 + 2 * i), (b[0], 7000 + 2 * i), ssrc=1 + i, hz=hz)
     s.bye(0.6)
     return _ann_bob('six')
+
+
+# A second look: what a sceptic tried.
+
+def siprec_metadata_before_and_after(c):
+    """The INVITE has SDP alone; the metadata comes in an INFO of its own, in a multipart body of one part."""
+    s = _Session(c, 'info')
+    s.offer(0.0, _sdp(*LINES), SDP)
+    s.request(0.1, 'INFO', _multi((RS, PLAIN)), 'multipart/mixed;boundary=foobar')
+    s.reply(0.12, 'INFO')
+    s.talk(0.05, 0.5)
+    s.bye(0.6)
+    return _ann_bob('info')
+
+
+def siprec_labels_swapped(c):
+    """A re-INVITE gives the labels to the other lines, with new ports: each voice is still its own."""
+    s = _Session(c, 'swap')
+    s.start()
+    s.talk(0.05, 0.4)
+    s.offer(0.5, _sdp((6010, '2'), (6012, '1')), SDP, ports=(7010, 7012), labels='21')
+    s.talk(0.55, 0.4, (1000, 440), source=6010, destination=7010, ssrc=0x200)
+    s.bye(1.0)
+    people = [_who('caller', '201', 'Ann'), _who('callee', '+15550102', 'Bob')]
+    return {'calls': [_call('swap', people, ['caller', 'callee', 'callee', 'caller'], list(TWO))]}
+
+
+def siprec_same_number_at_both_ends(c):
+    """Both participants have one address, as who calls his own voicemail; new ids in a second document change nothing."""
+    s = _Session(c, 'own')
+    me = 'sip:201@corp.example'
+    s.start(xml=_xml((('pa', me, 'Ann'), ('pb', me, 'Voicemail')), STREAMS, SENDS))
+    s.talk(0.05, 0.5)
+    s.update(0.3, _xml((('qa', me, 'Ann'), ('qb', me, 'Voicemail')), STREAMS, (('qa', ['sa']), ('qb', ['sb']))))
+    s.bye(0.6)
+    people = [_who('caller', '201', 'Ann', left_at=None), _who('callee', '201', 'Voicemail', left_at=None)]
+    return {'calls': [_call('own', people, ['caller', 'callee'], list(TWO), events=[])]}
+
+
+def siprec_two_anonymous(c):
+    """Anonymous callers have one address and are not one person."""
+    s = _Session(c, 'anon')
+    nobody = 'sip:anonymous@anonymous.invalid'
+    s.start(xml=_xml((ANN, ('p1', nobody, '')), STREAMS, (('pa', ['sa']), ('p1', ['sb']))))
+    s.talk(0.05, 0.5)
+    s.update(0.3, _xml((ANN, ('p2', nobody, '')), STREAMS, (('pa', ['sa']), ('p2', ['sb']))))
+    s.bye(0.6)
+    people = [_who('caller', '201', 'Ann'), _who('callee', 'anonymous', left_at=_when(0.3)), _who('p3', 'anonymous', joined_at=_when(0.3), left_at=None)]
+    return {'calls': [_call('anon', people, ['caller', 'callee'],
+                            events=[{'what': 'participant-joined'}, {'what': 'participant-left'}, {'what': 'transfer'}])]}
+
+
+def siprec_anonymous_becomes_known(c):
+    """The same id, first anonymous and then with an address: one person, who has a name now."""
+    s = _Session(c, 'known')
+    s.start(xml=_xml((ANN, ('pb', 'sip:anonymous@anonymous.invalid', '')), STREAMS, SENDS))
+    s.talk(0.05, 0.5)
+    s.update(0.3, _xml((BOB,), mode='partial'))
+    s.bye(0.6)
+    return _ann_bob('known')
+
+
+def siprec_only_one_line_flows(c):
+    """The recorder refuses the second stream: the first is still Ann's alone."""
+    s = _Session(c, 'refuses')
+    s.start(ports=(7000, 0))
+    s.talk(0.05, 0.5, (440,))
+    s.bye(0.6)
+    people = [_who('caller', '201', 'Ann'), _who('callee', '+15550102', 'Bob')]
+    return {'calls': [_call('refuses', people, ['caller'], [440, None], events=[])]}
+
+
+def siprec_three_streams_and_a_mix(c):
+    """Two streams of one voice each, and a third with both: the third is mixed, and in nobody's channel but its own."""
+    s = _Session(c, 'three')
+    both = (('pa', ['sa', 'sm']), ('pb', ['sb', 'sm']))
+    lines = (*LINES, (6004, '3'))
+    s.start(xml=_xml((ANN, BOB), (*STREAMS, ('sm', '3')), both), lines=lines, ports=(7000, 7002, 7004), labels='123')
+    s.talk(0.05, 0.5, (440, 1000, 2000))
+    s.bye(0.6)
+    return {'calls': [_call('three', [_who('caller', '201', 'Ann'), _who('callee', '+15550102', 'Bob')], ['caller', 'callee', 'mixed'], [440, 1000, 2000], events=[])]}
+
+
+def siprec_session_over_before_bye(c):
+    """The client says that the session has ended, and hangs up a while later: who left when is told."""
+    s = _Session(c, 'over')
+    s.start()
+    s.talk(0.05, 0.5)
+    s.update(0.6, _xml(mode='partial', more=f'<session session_id="s1"><stop-time>{_iso(0.55)}</stop-time></session>'))
+    s.bye(0.9)
+    people = [_who('caller', '201', 'Ann', left_at=_when(0.55)), _who('callee', '+15550102', 'Bob', left_at=_when(0.55))]
+    return {'calls': [_call('over', people, ['caller', 'callee'], list(TWO), events=[{'what': 'participant-left'}] * 2)]}
+
+
+def siprec_update_lost(c):
+    """Half of the fragments of the UPDATE are lost: the call goes on with what was known."""
+    s = _Session(c, 'lost')
+    s.start()
+    s.talk(0.05, 0.5)
+    from wire import ip_fragments, udp_segment
+    keep = []
+    s.carry = lambda at, a, b, m: keep.extend((at, a, b, p) for p in ip_fragments(a[0], b[0], 17, udp_segment(a, b, m), 99, 512)[::2])
+    s.request(0.3, 'UPDATE', _xml((ANN, CAT), STREAMS, SENDS), RS)
+    for at, a, b, piece in keep:
+        c.ip(at, a[0], b[0], piece)
+    s.carry = None
+    s.bye(0.6)
+    return _ann_bob('lost')
+
+
+def siprec_cseq_goes_back(c):
+    """A CSeq that does not grow, as a client that lost its count sends it, with news in the metadata all the same."""
+    s = _Session(c, 'cseq')
+    s.start(xml=_xml((ANN,), STREAMS, SENDS[:1]))
+    s.talk(0.05, 0.5)
+    s.cseq = 0
+    s.update(0.3, PLAIN, 'INFO')
+    s.bye(0.6)
+    return _ann_bob('cseq', events=[{'what': 'participant-joined', 'detail': '+15550102'}])

@@ -43,6 +43,9 @@ impl Assembled {
     #[must_use]
     pub fn channel(&self, s: &StreamStory) -> usize {
         let party = s.row.party.as_deref();
+        if party == Some(MIXED) {
+            return self.channels.saturating_sub(1);
+        }
         let i = self.record.participants.iter().position(|p| Some(p.party.as_str()) == party);
         i.filter(|i| *i < self.channels).unwrap_or(0)
     }
@@ -119,7 +122,8 @@ fn silence_copies(found: &mut [StreamStory]) {
     }
 }
 
-/// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant.
+/// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant. A mixed
+/// stream beside those of single parties has a channel of its own, the last.
 fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
     let mut speaking: Vec<&str> =
         found.iter().filter(|s| s.is_audible()).map(|s| s.row.party.as_deref().unwrap_or(MIXED)).collect();
@@ -129,8 +133,12 @@ fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
         [] => 0,
         [MIXED] => 1,
         [_] if cast.kind == Kind::MediaOnly => 1,
-        s if s.iter().all(|p| matches!(*p, "caller" | "callee" | MIXED)) => 2,
-        _ => cast.participants.len().max(2),
+        s => {
+            let is_mixed = |s: &StreamStory| s.is_audible() && s.row.party.as_deref() == Some(MIXED);
+            let mixed = usize::from(found.iter().any(is_mixed));
+            let two = s.iter().all(|p| matches!(*p, "caller" | "callee" | MIXED));
+            mixed + if two { 2 } else { cast.participants.len().max(2) }
+        }
     }
 }
 

@@ -276,4 +276,11 @@ mod tests {
         assert_eq!(message("multipart/mixed;boundary=b", "no delimiter"), []);
         assert_eq!(message("multipart/mixed;boundary=b", "v=0"), owned(&[("application/sdp", "v=0")]));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(body in "(--b|--|\r\n|\n|:|content-type|v=0|b1| |;|<x){0,40}", kind in "(multipart/mixed|;boundary=|\"|b|a/b){0,6}") {
+            let _ = message(&kind, &body);
+        }
+    }
 }

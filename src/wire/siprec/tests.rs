@@ -59,3 +59,33 @@ fn what_is_not_xml_says_so() {
             .unwrap();
     assert_eq!((m.participants[0].name.as_deref(), m.mended.is_some()), (Some("R&D"), true));
 }
+
+const WHOLE: &str = "<?xml version='1.0'?><r:recording xmlns:r='urn:ietf:params:xml:ns:recording:1'><!-- c --><r:session session_id='s'><start-time>2026-01-01T00:00:00Z</start-time></r:session><participant participant_id='p'><nameID aor='sip:1@h'><name><![CDATA[A]]></name></nameID><send><id>x</id></send></participant><participantstreamassoc participant_id='p'><send>x</send></participantstreamassoc><stream stream_id='x'><label>1</label></stream><extensiondata><a:b xmlns:a='u'><callType>originating</callType></a:b></extensiondata></r:recording>";
+
+proptest::proptest! {
+    #[test]
+    fn never_panics(cut in 0usize..700, at in 0usize..650, with: Vec<u8>, over in 0usize..40) {
+        let mut b = WHOLE.as_bytes().to_vec();
+        let from = at.min(b.len());
+        b.splice(from..(from + over).min(b.len()), with);
+        b.truncate(cut);
+        let _ = parse(&b);
+    }
+
+    #[test]
+    fn what_is_mended_is_well_formed_or_says_so(junk in "[<>/&;'\"= a-c!\\[\\]?-]{0,200}") {
+        let _ = parse(junk.as_bytes());
+        let _ = parse(format!("<participant id='1'>{junk}").as_bytes());
+    }
+}
+
+#[test]
+fn depth_and_size_cost_no_more_than_they_should() {
+    let deep = "<a>".repeat(60_000);
+    let _ = parse(deep.as_bytes());
+    let wide =
+        format!("<participant id='1' {}/>", (0..20_000).map(|i| format!("a{i}='&' ")).collect::<String>());
+    let _ = parse(wide.as_bytes());
+    let _ = parse("<![CDATA[".repeat(10_000).as_bytes());
+    let _ = parse("<a b='".repeat(10_000).as_bytes());
+}

@@ -101,6 +101,8 @@ platforms! {
     siprec_anonymous_becomes_known
     siprec_cseq_goes_back
     siprec_labels_swapped
+    siprec_begins_paused
+    siprec_plain_call_to_a_recorder
     siprec_metadata_before_and_after
     siprec_only_one_line_flows
     siprec_same_number_at_both_ends

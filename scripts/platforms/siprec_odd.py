@@ -348,3 +348,24 @@ def siprec_cseq_goes_back(c):
     s.update(0.3, PLAIN, 'INFO')
     s.bye(0.6)
     return _ann_bob('cseq', events=[{'what': 'participant-joined', 'detail': '+15550102'}])
+
+
+def siprec_begins_paused(c):
+    """Recording on demand: the session begins with a=inactive, and sound comes a second later."""
+    s = _Session(c, 'demand')
+    s.offer(0.0, _multi((SDP, _sdp(*LINES, way='inactive')), (RS, PLAIN)), 'multipart/mixed;boundary=foobar', way='inactive')
+    s.offer(1.0, _sdp(*LINES), SDP)
+    s.talk(1.05, 0.5)
+    s.bye(1.6)
+    gaps = [{'party': p, 'cause': 'pause', 'start_s': 0.0, 'length_s': 1.03} for p in ('callee', 'caller')]
+    return _ann_bob('demand', gaps=gaps, events=[{'what': 'pause', 'at': _when(0.0)}, {'what': 'resume', 'at': _when(1.02)}])
+
+
+def siprec_plain_call_to_a_recorder(c):
+    """A plain call that a recorder answers with +sip.srs in its Contact is still a plain call."""
+    s = _Session(c, 'plainrec', '<sip:201@10.2.0.1>', '', '"Ann" <sip:201@10.2.0.1>')
+    s.offer(0.0, _sdp((6000, '1'), way='sendrecv'), SDP, ports=(7000,), labels='1', way='sendrecv')
+    s.talk(0.05, 0.5, (440,))
+    s.bye(0.6)
+    return {'calls': [{'kind': 'call', 'call_ids': ['plainrec'], 'caller': {'number': '201', 'name': 'Ann'}, 'callee': {'number': 'rec'},
+                       'streams': [{'party': 'caller'}]}]}

@@ -111,6 +111,18 @@ impl Missing<'_> {
                 // How much is missing before its first sound nobody knows.
                 out.push(self.gap(party, self.origin, 0.0, Cause::LateJoin));
             }
+            // A recording may begin paused.
+            let begins =
+                self.found.iter().filter(|s| s.row.party == *party).filter_map(|s| s.sound_at.first()).min();
+            let before = |h: &&&Hold| {
+                let mine = self.found.iter().any(|s| s.row.party == *party && of(h, s));
+                mine && h.from <= self.origin && h.to.is_some_and(|to| to > self.origin)
+            };
+            if let (Some(at), Some(h)) = (begins, holds.iter().find(before))
+                && at.secs_since(self.origin) > SILENCE_S
+            {
+                out.push(self.gap(party, self.origin, at.secs_since(self.origin), h.cause));
+            }
             for (from, to) in if nothing { Vec::new() } else { self.silences(party) } {
                 let mine = |h: &Hold| self.found.iter().any(|s| s.row.party == *party && of(h, s));
                 let held = holds.iter().find(|h| mine(h) && to > h.from && h.to.is_none_or(|end| from < end));

@@ -167,7 +167,9 @@ impl Dialog {
         if self.signalling.get(1) == Some(&Some(heard.source)) {
             self.callee_at = self.callee_at.max(Some(at));
         }
-        self.siprec = self.siprec || is_siprec(m);
+        // A recorder says +sip.srs to everybody: that tells only where the INVITE was not heard.
+        let tells = m.status().is_none() || self.invite_at.is_none();
+        self.siprec = self.siprec || (tells && is_siprec(m));
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         match (m.method(), m.status()) {

@@ -111,6 +111,9 @@ pub const REASONS_PER_TOPIC: usize = 256;
 /// Media descriptions remembered of one dialog; descriptions that repeat an earlier one do not count.
 pub const MEDIA_PER_DIALOG: usize = 256;
 
+/// Members kept of one recording session, and their comings and goings on its timeline; a conference has dozens.
+pub const MEMBERS_PER_CALL: usize = 512;
+
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;
 

@@ -49,6 +49,9 @@ impl Assembled {
     #[must_use]
     pub fn channel(&self, s: &StreamStory) -> usize {
         let party = s.row.party.as_deref();
+        if party == Some(MIXED) {
+            return self.channels.saturating_sub(1);
+        }
         let i = self.record.participants.iter().position(|p| Some(p.party.as_str()) == party);
         i.filter(|i| *i < self.channels).unwrap_or(0)
     }
@@ -61,7 +64,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let told = parties::described_by(legs);
     let by = |i: usize| told.get(i).and_then(|t| legs.get(*t));
     let mut why = Vec::new();
-    let of = |(i, l)| streams::of_leg(cast.kind, i, l, by(i).unwrap_or(l), &mut why);
+    let of = |(i, l)| streams::of_leg(&cast, i, l, by(i).unwrap_or(l), &mut why);
     let mut found: Vec<StreamStory> = legs.iter().enumerate().flat_map(of).collect();
     found.sort_by(|a, b| {
         (a.row.started_at, &a.row.source, a.ssrc).cmp(&(b.row.started_at, &b.row.source, b.ssrc))
@@ -144,7 +147,8 @@ fn silence_copies(found: &mut [StreamStory]) {
     }
 }
 
-/// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant.
+/// Two for a conversation, one for a mixed stream or a lone one without signalling, else one for each participant. A mixed
+/// stream beside those of single parties has a channel of its own, the last.
 fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
     let mut speaking: Vec<&str> =
         found.iter().filter(|s| s.is_audible()).map(|s| s.row.party.as_deref().unwrap_or(MIXED)).collect();
@@ -154,8 +158,12 @@ fn channels(cast: &Cast, found: &[StreamStory]) -> usize {
         [] => 0,
         [MIXED] => 1,
         [_] if cast.kind == Kind::MediaOnly => 1,
-        s if s.iter().all(|p| matches!(*p, "caller" | "callee" | MIXED)) => 2,
-        _ => cast.participants.len().max(2),
+        s => {
+            let is_mixed = |s: &StreamStory| s.is_audible() && s.row.party.as_deref() == Some(MIXED);
+            let mixed = usize::from(found.iter().any(is_mixed));
+            let two = s.iter().all(|p| matches!(*p, "caller" | "callee" | MIXED));
+            mixed + if two { 2 } else { cast.participants.len().max(2) }
+        }
     }
 }
 
@@ -190,7 +198,7 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         caller: cast.caller.clone(),
         callee: cast.callee.clone(),
         participants: cast.participants.clone(),
-        direction: None,
+        direction: legs.iter().find_map(|l| l.portrait.direction).map(str::to_owned),
         identifiers,
         started_at: dialogs.iter().filter_map(|d| d.invite_at).min(),
         answered_at: dialogs.iter().filter(|d| !d.late).filter_map(|d| d.answered_at).min(),

@@ -91,22 +91,47 @@ impl Missing<'_> {
     /// All gaps, in order of their beginning.
     pub(super) fn gaps(&self) -> Vec<Gap> {
         let outages = Outages::of(self.legs);
+        let holds: Vec<&Hold> = self.dialogs.iter().flat_map(|d| &d.holds).collect();
+        let of = |h: &Hold, s: &StreamStory| h.line.is_none() || h.line == s.line;
         let hole = |s: &StreamStory, h: &Hole| {
-            let cause = outages.cause(h.at, h.at + Duration::from_secs_f64(h.length_s.max(0.0)));
+            let end = h.at + Duration::from_secs_f64(h.length_s.max(0.0));
+            // Some go on counting packets that they do not send.
+            let within =
+                |d: &&&Hold| of(d, s) && d.from <= h.at + SLACK && d.to.is_none_or(|to| end <= to + SLACK);
+            let held = holds.iter().find(within).filter(|_| h.length_s > SILENCE_S);
+            let cause = held.map_or_else(|| outages.cause(h.at, end), |d| d.cause);
             self.gap(&s.row.party, h.at, h.length_s, cause)
         };
         let holes = |s: &StreamStory| s.holes.iter().map(|h| hole(s, h)).collect::<Vec<_>>();
         let mut out: Vec<Gap> = self.found.iter().flat_map(holes).collect();
         let parties: BTreeSet<&Option<String>> = self.found.iter().map(|s| &s.row.party).collect();
-        let holds: Vec<&Hold> = self.dialogs.iter().flat_map(|d| &d.holds).collect();
         let nothing = holds.is_empty() && outages.restart.is_empty() && outages.capture.is_empty();
         for party in parties {
             if self.late {
                 // How much is missing before its first sound nobody knows.
                 out.push(self.gap(party, self.origin, 0.0, Cause::LateJoin));
             }
+            // A recording may begin paused.
+            let begins =
+                self.found.iter().filter(|s| s.row.party == *party).filter_map(|s| s.sound_at.first()).min();
+            let before = |h: &&&Hold| {
+                let mine = self.found.iter().any(|s| s.row.party == *party && of(h, s));
+                mine && h.from <= self.origin && h.to.is_some_and(|to| to > self.origin)
+            };
+            if let (Some(at), Some(h)) = (begins, holds.iter().find(before))
+                && at.secs_since(self.origin) > SILENCE_S
+            {
+                out.push(self.gap(party, self.origin, at.secs_since(self.origin), h.cause));
+            }
             for (from, to) in if nothing { Vec::new() } else { self.silences(party) } {
-                let held = holds.iter().find(|h| to > h.from && h.to.is_none_or(|end| from < end));
+                let mine = |h: &Hold| self.found.iter().any(|s| s.row.party == *party && of(h, s));
+                let held = holds.iter().find(|h| mine(h) && to > h.from && h.to.is_none_or(|end| from < end));
+                let told = |g: &Gap| {
+                    held.is_some_and(|h| g.cause == h.cause) && g.party == *party && self.lies_in(g, from, to)
+                };
+                if out.iter().any(told) {
+                    continue; // its numbers have told
+                }
                 if held.is_some_and(|h| h.from <= from) {
                     out.extend(held.map(|h| self.gap(party, from, to.secs_since(from), h.cause)));
                 } else if let Some((until, cause)) = silenced(&outages, from, to) {

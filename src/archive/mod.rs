@@ -8,6 +8,7 @@ pub mod packets;
 pub mod parties;
 pub mod progress;
 pub mod seal;
+pub mod seats;
 pub mod settle;
 pub mod streams;
 mod timeline;

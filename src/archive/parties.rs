@@ -1,11 +1,13 @@
 //! Who is who: kind, parties and speakers of a call from the stories of its legs.
 
+use super::seats::{self, Seats};
 use crate::call::dialog::Dialog;
 use crate::call::note::Note;
 use crate::call::offer::{Side, Speaker};
-use crate::call::portrait::{Portrait, party};
+use crate::call::portrait::party;
 use crate::call::record::{Kind, Participant, Party};
 use crate::spool::read::{LegStory, RawStream};
+use crate::time::CaptureTime;
 use crate::wire::bib::Leg;
 use std::cmp::Reverse;
 
@@ -20,6 +22,8 @@ pub struct Cast {
     pub callee: Party,
     /// Everybody; the party words are `caller`, `callee`, `p3`, `p4`…
     pub participants: Vec<Participant>,
+    /// Where the members that recording metadata tells of are among them.
+    pub seats: Seats,
 }
 
 /// Speaks in a stream that carries more than one party.
@@ -38,49 +42,40 @@ pub fn cast(legs: &[LegStory]) -> Cast {
     if dialogs.iter().any(|d| d.bib.is_some()) {
         return built_in_bridge(&dialogs);
     }
-    let told: Vec<Participant> = legs.iter().flat_map(|l| told(&l.portrait)).collect();
-    let kind = if dialogs.iter().any(|d| d.siprec) { Kind::Siprec } else { Kind::Call };
-    if told.is_empty() {
-        let (caller, callee) = (party(&first.from), party(&first.to));
-        let participants = vec![participant(&caller), participant(&callee)];
-        return Cast { kind, caller, callee, participants: name_parties(participants) };
+    let recorded = dialogs.iter().any(|d| d.siprec || d.cube);
+    if let Some(cast) = seats::told(legs).filter(|_| recorded) {
+        return cast;
     }
-    let participants = name_parties(told);
-    let of = |i: usize| participants.get(i).map(as_party).unwrap_or_default();
-    // CUBE's own From and To name the gateway and the recorder; the call is still a plain one in form.
-    match kind {
-        Kind::Call => Cast { kind, caller: party(&first.from), callee: party(&first.to), participants },
-        _ => Cast { kind, caller: of(0), callee: of(1), participants },
+    let kind = if recorded { Kind::Siprec } else { Kind::Call };
+    let caller = party(&first.from);
+    // To of a recording session is the recorder.
+    let callee = if recorded { Party::default() } else { party(&first.to) };
+    let mut participants = vec![participant(&caller), participant(&callee)];
+    if recorded {
+        participants.resize(seats::most_lines(legs).max(2), Participant::default());
     }
+    Cast { kind, caller, callee, participants: name_parties(participants), seats: Seats::default() }
 }
 
 /// What the kind of a call is told by: what [`cast`] has looked for.
 pub(super) fn why_kind(kind: Kind, legs: &[LegStory]) -> &'static str {
-    let cube = legs.iter().filter_map(|l| l.dialog.as_ref()).any(|d| d.cube);
     match kind {
         Kind::MediaOnly => "no SIP message of it was heard",
         Kind::Bib => {
             "the From of an INVITE has the parameters of a Cisco Built-in Bridge (x-nearend or x-farend, x-refci)"
         }
-        Kind::Siprec => {
-            "an INVITE says that it is a recording session: Require siprec, Contact +sip.src, or recording metadata"
+        Kind::Siprec if legs.iter().filter_map(|l| l.dialog.as_ref()).any(|d| d.siprec) => {
+            "a message says that it is a recording session: Require siprec, Contact +sip.src, or recording metadata"
         }
-        Kind::Call if cube => {
-            "a recording session of a Cisco CUBE (X-Cisco-Recording-Participant) is a plain call in form"
-        }
+        Kind::Siprec => "a recording session of a Cisco CUBE (X-Cisco-Recording-Participant)",
         Kind::Call => "nothing in it says that it is a recording session of SIPREC or of a Built-in Bridge",
     }
 }
 
 fn nobody() -> Cast {
     let participants = name_parties(vec![Participant::default(), Participant::default()]);
-    Cast { kind: Kind::MediaOnly, caller: Party::default(), callee: Party::default(), participants }
-}
-
-fn told(p: &Portrait) -> Vec<Participant> {
-    let mut out: Vec<Participant> = p.members.iter().map(|m| m.who.clone()).collect();
-    out.extend(p.by_media_index.iter().map(|(_, q)| q.clone()));
-    out
+    let nobody = Party::default;
+    Cast { kind: Kind::MediaOnly, caller: nobody(), callee: nobody(), participants, seats: Seats::default() }
 }
 
 fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
@@ -101,7 +96,8 @@ fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
     {
         p.device = device;
     }
-    Cast { kind: Kind::Bib, caller, callee, participants: name_parties(participants) }
+    let participants = name_parties(participants);
+    Cast { kind: Kind::Bib, caller, callee, participants, seats: Seats::default() }
 }
 
 fn participant(p: &Party) -> Participant {
@@ -113,11 +109,11 @@ fn participant(p: &Party) -> Participant {
     }
 }
 
-fn as_party(p: &Participant) -> Party {
+pub(super) fn as_party(p: &Participant) -> Party {
     Party { uri: p.uri.clone(), number: p.number.clone(), name: p.name.clone() }
 }
 
-fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
+pub(super) fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
     for (i, p) in participants.iter_mut().enumerate() {
         p.party = word(i);
     }
@@ -125,7 +121,7 @@ fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
 }
 
 /// The party word of the participant at this place.
-fn word(i: usize) -> String {
+pub(super) fn word(i: usize) -> String {
     match i {
         0 => "caller".to_owned(),
         1 => "callee".to_owned(),
@@ -161,9 +157,14 @@ fn names(dialog: &Dialog, leg: &LegStory) -> usize {
     leg.streams.iter().map(count).sum()
 }
 
-/// The party that speaks in a stream of a leg, and what tells it; `None` when nothing does.
+/// The party that speaks in a stream of a leg, which sounds between these times, and what tells it; `None` when nothing does.
 #[must_use]
-pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<(String, String)> {
+pub fn speaker(
+    cast: &Cast,
+    leg: &LegStory,
+    told: Option<Speaker>,
+    sounds: (CaptureTime, CaptureTime),
+) -> Option<(String, String)> {
     let dialog = leg.dialog.as_ref()?;
     let s = told?;
     let is = |party: String, why: &str| Some((party, why.to_owned()));
@@ -171,7 +172,7 @@ pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<(Str
     if recorded && s.side == Side::Callee {
         return is(RECORDER.to_owned(), "it is the recorder of a recording session that sends it");
     }
-    if let (Kind::Bib, Some(b)) = (kind, &dialog.bib) {
+    if let (Kind::Bib, Some(b)) = (cast.kind, &dialog.bib) {
         let why =
             if b.leg == Leg::Far { "its dialog is the far end's" } else { "its dialog is the near end's" };
         return is(word(usize::from(b.leg == Leg::Far)), why);
@@ -179,29 +180,5 @@ pub fn speaker(kind: Kind, leg: &LegStory, told: Option<Speaker>) -> Option<(Str
     if !recorded {
         return is(word(usize::from(s.side == Side::Callee)), "it is that end of the dialog that sends it");
     }
-    let sound = |side: Side| dialog.media.current(side).iter().filter(|m| m.kind == "audio").count();
-    // One m= line carries everybody, whatever the metadata says of it.
-    if sound(Side::Caller).max(sound(Side::Callee)) < 2 {
-        return is(MIXED.to_owned(), "the recording session has one m= line for sound: it carries everybody");
-    }
-    let label = dialog.media.current(Side::Caller).get(s.index).and_then(|m| m.label.as_deref());
-    let member = leg.portrait.speaker(label);
-    let by_index = || leg.portrait.by_media_index.iter().position(|(i, _)| *i == s.index);
-    let known = !leg.portrait.members.is_empty();
-    let label = label.map_or_else(|| "no label".to_owned(), |l| format!("the label {l}"));
-    match (member, by_index()) {
-        (Some(i), _) => {
-            is(word(i), &format!("the recording metadata has one sender for its m= line, which has {label}"))
-        }
-        (None, Some(i)) => {
-            is(word(i), "X-Cisco-Recording-Participant names the participant of its m= line (media-index)")
-        }
-        (None, None) if known => is(
-            MIXED.to_owned(),
-            &format!("the recording metadata has no one sender for its m= line, which has {label}"),
-        ),
-        (None, None) => {
-            is(word(s.index), "no metadata tells: the parties are taken in the order of the m= lines")
-        }
-    }
+    Some(seats::speaker(cast, leg, s.index, sounds))
 }

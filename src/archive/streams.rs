@@ -1,10 +1,10 @@
 //! What a recording reports of each stream, and what of it can be heard.
 
-use super::parties::{RECORDER, speaker};
+use super::parties::{Cast, RECORDER, speaker};
 use super::why;
 use crate::call::offer::{Negotiation, Speaker};
 use crate::call::reason::{self, Reason, Topic};
-use crate::call::record::{Kind, Stream};
+use crate::call::record::Stream;
 use crate::limits::STREAM_PROBATION;
 use crate::media::clock::{self, Place};
 use crate::media::codec::decoder;
@@ -54,6 +54,8 @@ pub struct Hole {
 pub struct StreamStory {
     /// Which leg it belongs to.
     pub leg: usize,
+    /// Which m= line it belongs to, from 0.
+    pub line: Option<usize>,
     /// The row of the record.
     pub row: Stream,
     /// What can be heard of it.
@@ -85,7 +87,7 @@ pub struct StreamStory {
 /// All streams of a leg that deserve to be reported. `told`: the leg whose dialog describes them, mostly its own. Why the
 /// others do not is added to `left_out`.
 pub fn of_leg(
-    kind: Kind,
+    cast: &Cast,
     index: usize,
     leg: &LegStory,
     told: &LegStory,
@@ -93,7 +95,7 @@ pub fn of_leg(
 ) -> Vec<StreamStory> {
     let mut out = Vec::new();
     for raw in &leg.streams {
-        match story(kind, index, told, raw) {
+        match story(cast, index, told, raw) {
             Some(Ok(story)) => out.push(story),
             Some(Err(reason)) => left_out.push(reason),
             None => {}
@@ -163,7 +165,7 @@ impl Codecs {
 }
 
 /// A stream, or why it is none.
-fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<Result<StreamStory, Reason>> {
+fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<Result<StreamStory, Reason>> {
     let none = Negotiation::default();
     let media = leg.dialog.as_ref().map_or(&none, |d| &d.media);
     let told_by = media.told(raw.flow.source, raw.flow.destination);
@@ -199,11 +201,12 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<Re
     let heard: Vec<Packet> =
         raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
-    let (party, by) = speaker(kind, leg, told).unzip();
-    let row = Stream { party, encrypted, ..row(raw, &codecs, &order, &heard)? };
+    let row = row(raw, &codecs, &order, &heard)?;
+    let (party, by) = speaker(cast, leg, told, (row.started_at, row.ended_at)).unzip();
     let mut story = StreamStory {
         leg: index,
-        row,
+        line: told.map(|t| t.index),
+        row: Stream { party, encrypted, ..row },
         voices: voices.collect(),
         undecoded,
         holes: holes(&order.packets, &sound, codecs.clock()),

@@ -21,6 +21,7 @@ pub(super) fn events(
     late: bool,
 ) -> Vec<Event> {
     let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
+    out.extend(legs.iter().flat_map(|l| l.portrait.members.events.iter().cloned()));
     let mut note =
         |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
     let begins = legs.iter().filter_map(|l| l.first_at).min().unwrap_or_default();

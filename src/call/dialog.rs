@@ -10,9 +10,9 @@ use super::session::Pending;
 use crate::time::CaptureTime;
 use crate::wire::bib::Bib;
 use crate::wire::endpoint::Endpoint;
+use crate::wire::multipart::{self, Part};
 use crate::wire::sip::Message;
 use crate::wire::sip_name::NameAddr;
-use crate::wire::{multipart, siprec};
 
 /// A message with when and between whom it was heard.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub struct Hold {
     pub to: Option<CaptureTime>,
     /// Hold, or pause of a recording session.
     pub cause: Cause,
+    /// Only this m= line of a recording session; `None`: all of the sound.
+    pub line: Option<usize>,
 }
 
 /// State of one dialog.
@@ -165,6 +167,9 @@ impl Dialog {
         if self.signalling.get(1) == Some(&Some(heard.source)) {
             self.callee_at = self.callee_at.max(Some(at));
         }
+        // A recorder says +sip.srs to everybody: that tells only where the INVITE was not heard.
+        let tells = m.status().is_none() || self.invite_at.is_none();
+        self.siprec = self.siprec || (tells && is_siprec(m));
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         match (m.method(), m.status()) {
@@ -174,7 +179,6 @@ impl Dialog {
                 } else if self.answered_at.is_none() {
                     self.failed = None; // tried again, after a challenge or a redirection
                 }
-                self.siprec |= is_siprec(m);
                 self.cube |= m.header("x-cisco-recording-participant").is_some();
             }
             (b"INVITE", Some(200..=299)) => {
@@ -225,7 +229,7 @@ impl Dialog {
     /// Is the sound on hold, or the recording paused, now?
     #[must_use]
     pub fn on_hold(&self) -> bool {
-        self.holds.last().is_some_and(|h| h.to.is_none())
+        self.holds.iter().rev().find(|h| h.line.is_none()).is_some_and(|h| h.to.is_none())
     }
 
     /// Is this a recording session, in which the recorder only receives?
@@ -275,16 +279,18 @@ pub fn word(side: Side) -> &'static str {
     }
 }
 
-/// Does this INVITE open a recording session (RFC 7866, 6.1)? BroadWorks and Webex leave out `Require: siprec`.
+/// Is this message of a recording session (RFC 7866, 6.1)? BroadWorks and Webex leave out `Require: siprec`; of a
+/// session that was joined late the first sign may be the recorder's Contact, or an UPDATE of metadata alone.
 fn is_siprec(m: &Message<'_>) -> bool {
     let has = |name: &str, what: &[u8]| {
         m.all(name).any(|v| memchr::memmem::find(&v.to_ascii_lowercase(), what).is_some())
     };
+    if m.status().is_some() {
+        return has("contact", b"+sip.srs");
+    }
     has("require", b"siprec")
         || has("contact", b"+sip.src")
-        || multipart::parts(m)
-            .iter()
-            .any(|p| p.content_type.starts_with("application/rs-metadata") && siprec::parse(p.body).is_ok())
+        || multipart::parts(m).iter().any(Part::is_recording_metadata)
 }
 
 #[cfg(test)]

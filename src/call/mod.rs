@@ -10,6 +10,8 @@ mod guard;
 pub mod identity;
 mod joining;
 pub mod listener;
+pub mod members;
+mod metadata;
 pub mod note;
 pub mod offer;
 pub mod pairing;

@@ -204,6 +204,13 @@ impl Negotiation {
         either(a) || either(b) || (keyed(a) && keyed(b))
     }
 
+    /// Does `side` pause the m= line at this place, in a recording session?
+    #[must_use]
+    pub fn pauses(&self, side: Side, line: usize) -> bool {
+        let m = self.current(side).get(line).filter(|m| m.kind == "audio" && m.port != 0);
+        m.is_some_and(|m| m.unspecified || m.direction == Direction::Inactive)
+    }
+
     /// Has `side` put its sound on hold? `recording`: in a recording session the recorder only receives and
     /// `sendonly` is the normal state.
     #[must_use]

@@ -1,24 +1,14 @@
 //! Who is in a call and what its platform says of it, gathered from the messages of one dialog.
 
 use super::dialog::Heard;
-use super::record::{Participant, Party};
+use super::members::{self, Members, Sent};
+use super::record::Party;
 use crate::time::CaptureTime;
 use crate::wire::sip::Message;
 use crate::wire::sip_name::{self, NameAddr};
 use crate::wire::{multipart, siprec};
 use memchr::memmem;
 use std::collections::BTreeMap;
-
-/// A participant that recording metadata told of.
-#[derive(Clone, Debug, Default)]
-pub struct Member {
-    /// Its id in the metadata.
-    pub id: String,
-    /// What is known of it.
-    pub who: Participant,
-    /// Ids of the streams it sends.
-    pub sends: Vec<String>,
-}
 
 /// What the messages of a dialog tell beyond the dialog itself.
 #[derive(Clone, Debug, Default)]
@@ -27,52 +17,113 @@ pub struct Portrait {
     pub platform: Option<&'static str>,
     /// By what it was known.
     pub mark: Option<&'static str>,
+    /// `inbound` or `outbound`, where the platform tells.
+    pub direction: Option<&'static str>,
     /// Identifiers of vendors and standards, first value of each.
     pub identifiers: BTreeMap<String, String>,
-    /// Participants of recording metadata, in order of appearance.
-    pub members: Vec<Member>,
+    /// Those whom recording metadata, or a Cisco CUBE, tells of.
+    pub members: Members,
     /// Streams of recording metadata.
     pub streams: Vec<siprec::Stream>,
-    /// Participants that a Cisco CUBE names by m= line.
-    pub by_media_index: Vec<(usize, Participant)>,
+    /// Who called whom, as vendors' extensions tell.
+    pub told: siprec::Told,
+    /// Names that address headers give to numbers.
+    pub names: Vec<(String, String)>,
+    /// The first message.
+    pub(super) begun: Option<CaptureTime>,
+    /// Documents of metadata taken.
+    pub(super) documents: u64,
+    /// Method and number of the last request that was taken: what is sent again changes nothing.
+    last: Option<(Vec<u8>, u32)>,
 }
 
-/// Members kept of one call; a conference has dozens.
-const MAX_MEMBERS: usize = 512;
+/// Names that are kept of one call.
+const MAX_NAMES: usize = 64;
 
 impl Portrait {
     /// Takes a message of the dialog, in order.
     pub fn hear(&mut self, heard: &Heard<'_>) {
-        let m = heard.message;
-        if m.status().is_some() || !matches!(m.method(), b"INVITE" | b"UPDATE") {
+        let (m, at) = (heard.message, heard.at);
+        self.begun.get_or_insert(at);
+        if m.status().is_none() {
+            let this = m.cseq().map(|c| (m.method().to_vec(), c.0));
+            if this.is_some() && this == self.last {
+                return;
+            }
+            self.last = this;
+            if matches!(m.method(), b"INVITE" | b"UPDATE" | b"INFO") {
+                self.identify(m);
+                self.cube(m, at);
+            }
+        } else if !matches!(m.status(), Some(200..=299)) {
             return;
         }
-        self.identify(m);
-        for v in m.all("x-cisco-recording-participant") {
-            self.cube_participant(heard.at, v);
+        // The recording client may also answer with metadata (RFC 7866, 9.2).
+        for part in multipart::parts(m).iter().filter(|p| p.is_recording_metadata()) {
+            self.document(at, &part.body);
         }
-        for part in multipart::parts(m) {
-            if part.content_type.starts_with("application/rs-metadata")
-                && let Ok(doc) = siprec::parse(part.body)
-            {
-                self.metadata(heard.at, doc);
+    }
+
+    fn document(&mut self, at: CaptureTime, body: &[u8]) {
+        match siprec::parse(body) {
+            Ok(doc) => {
+                if let Some(why) = &doc.mended {
+                    let detail = format!(
+                        "recording metadata was not well-formed and is read as far as it goes: {why}"
+                    );
+                    self.members.note(at, "metadata-mended", &detail);
+                }
+                self.metadata(at, doc);
+            }
+            Err(e) => {
+                let detail = format!("{e}; what it tells of the call is not known");
+                self.members.note(at, "metadata-unreadable", &detail);
             }
         }
     }
 
-    /// The member that alone sends the stream of this label; `None` where several do, or the stream is mixed.
+    /// Who sends the media of a line at a time, or around it: members by their place, or that the stream is mixed.
     #[must_use]
-    pub fn speaker(&self, label: Option<&str>) -> Option<usize> {
-        let stream = self.streams.iter().find(|s| s.label.as_deref() == label && label.is_some())?;
-        let mut who = self.members.iter().enumerate().filter(|(_, m)| m.sends.contains(&stream.id));
-        match (who.next(), who.next()) {
-            (Some((i, _)), None) if !stream.mixed => Some(i),
-            _ => None,
+    pub fn senders(&self, line: &Line<'_>, at: CaptureTime) -> Senders {
+        let streams = self.streams_of(line);
+        if streams.iter().any(|s| s.mixed) {
+            return Senders::Mixed;
+        }
+        let mut found: Vec<(u128, usize)> = Vec::new();
+        for (i, m) in self.members.all().iter().enumerate() {
+            let off = |s: &members::Sends| {
+                let before = s.from.since(at);
+                let after = s.to.filter(|to| *to <= at).map_or(0, |to| at.since(to).as_nanos() + 1);
+                after.max(before.as_nanos())
+            };
+            let nearest = m.sends.iter().filter(|s| is_of(&s.what, &streams, line)).map(off).min();
+            found.extend(nearest.map(|n| (n, i)));
+        }
+        let Some(nearest) = found.iter().map(|f| f.0).min() else { return Senders::Unknown };
+        let mut here = found.iter().filter(|f| f.0 == nearest).map(|f| f.1);
+        match (here.next(), here.next()) {
+            (Some(i), None) => Senders::One(i),
+            _ => Senders::Mixed,
+        }
+    }
+
+    /// Has this member ever sent the media of this line?
+    #[must_use]
+    pub fn sends(&self, member: &members::Member, line: &Line<'_>) -> bool {
+        let streams = self.streams_of(line);
+        member.sends.iter().any(|s| is_of(&s.what, &streams, line))
+    }
+
+    /// The streams of its label; where the SDP has none, the one at its place.
+    fn streams_of(&self, line: &Line<'_>) -> Vec<&siprec::Stream> {
+        match line.label {
+            Some(_) => self.streams.iter().filter(|s| s.label.as_deref() == line.label).collect(),
+            None => self.streams.get(line.rank).into_iter().collect(),
         }
     }
 
     fn identify(&mut self, m: &Message<'_>) {
-        const IDENTIFIERS: [(&str, &str); 7] = [
+        const IDENTIFIERS: [(&str, &str); 10] = [
             ("session-id", "session-id"),
             ("cisco-guid", "cisco-guid"),
             ("user-to-user", "user-to-user"),
@@ -80,82 +131,121 @@ impl Portrait {
             ("x-avaya-ucid", "ucid"),
             ("x-ucid", "ucid"),
             ("x-cid", "x-cid"),
+            ("av-global-session-id", "av-global-session-id"),
+            ("x-genesys-calluuid", "x-genesys-calluuid"),
+            ("x-metaswitch-call-id", "x-metaswitch-call-id"),
         ];
         for (header, name) in IDENTIFIERS {
             if let Some(v) = m.text(header) {
                 self.identifiers.entry(name.to_owned()).or_insert(v);
             }
         }
+        if let Some(u) = m.all("user-to-user").find_map(ucid) {
+            self.identifiers.entry("ucid".to_owned()).or_insert(u);
+        }
         if self.platform.is_none() {
             (self.platform, self.mark) = platform(m).unzip();
         }
-    }
-
-    fn cube_participant(&mut self, at: CaptureTime, value: &[u8]) {
-        let a = NameAddr::parse(value);
-        let index = a.param("media-index").and_then(|i| i.parse().ok()).unwrap_or(self.by_media_index.len());
-        let known = self.by_media_index.iter().any(|(_, p)| p.uri.as_deref() == Some(a.bare_uri()));
-        if !known && self.by_media_index.len() < MAX_MEMBERS {
-            let p = party(&a);
-            let who = Participant {
-                uri: p.uri,
-                number: p.number,
-                name: p.name,
-                joined_at: Some(at),
-                ..Participant::default()
-            };
-            self.by_media_index.push((index, who));
-        }
-    }
-
-    fn metadata(&mut self, at: CaptureTime, doc: siprec::Metadata) {
-        for s in doc.streams {
-            if let Some(old) = self.streams.iter_mut().find(|o| o.id == s.id) {
-                old.label = s.label.or_else(|| old.label.take());
-                old.mixed |= s.mixed;
-            } else if self.streams.len() < MAX_MEMBERS {
-                self.streams.push(s);
-            }
-        }
-        if !doc.partial && !doc.participants.is_empty() {
-            for m in self.members.iter_mut().filter(|m| m.who.left_at.is_none()) {
-                if !doc.participants.iter().any(|p| p.id == m.id) {
-                    m.who.left_at = Some(at);
+        for header in ["from", "p-asserted-identity", "remote-party-id"] {
+            for a in m.all(header).map(NameAddr::parse) {
+                let number = members::number(&a.uri);
+                if let Some(name) = a.name.filter(|n| *n != number && !number.is_empty())
+                    && self.names.len() < MAX_NAMES
+                    && !self.names.iter().any(|n| n.0 == number)
+                {
+                    self.names.push((number, name));
                 }
             }
         }
-        for p in doc.participants {
-            let aor = p.aor.as_deref().unwrap_or_default();
-            let addr = NameAddr::parse(aor.as_bytes());
-            // Avaya announces itself as a participant until the real ones are known.
-            if addr.user() == Some("ASBCE") {
-                continue;
-            }
-            let number = addr.user().unwrap_or(aor).trim().to_owned();
-            let i = match self.members.iter().position(|m| m.id == p.id) {
-                Some(i) => i,
-                None if self.members.len() < MAX_MEMBERS => {
-                    let who = Participant { joined_at: Some(at), ..Participant::default() };
-                    self.members.push(Member { id: p.id, who, sends: Vec::new() });
-                    self.members.len() - 1
-                }
-                None => continue,
-            };
-            let Some(m) = self.members.get_mut(i) else {
-                continue;
-            };
-            if !aor.is_empty() {
-                m.who.uri = Some(addr.bare_uri().to_owned()).filter(|u| u.contains(':'));
-                m.who.number = Some(number);
-            }
-            m.who.name = p.name.or_else(|| m.who.name.take());
-            m.sends.extend(p.sends);
-            m.sends.sort();
-            m.sends.dedup();
+    }
+
+    /// Cisco CUBE names the sender of each m= line in a header of its own.
+    fn cube(&mut self, m: &Message<'_>, at: CaptureTime) {
+        let mut lines: Vec<(usize, NameAddr)> = Vec::new();
+        for v in m.all("x-cisco-recording-participant") {
+            let a = NameAddr::parse(v);
+            let index = a.param("media-index").or(a.uri_param("media-index"));
+            let index = index.and_then(|i| i.trim_matches('"').parse().ok()).unwrap_or(lines.len());
+            lines.push((index, a));
         }
-        for (k, v) in doc.extensions {
-            self.identifiers.entry(k).or_insert(v);
+        if lines.is_empty() {
+            return;
         }
+        let first = self.members.all().is_empty();
+        let mut here = Vec::new();
+        for (line, a) in lines {
+            let number = members::number(&a.uri);
+            let known = |m: &members::Member| {
+                m.who.number.as_deref().is_some_and(|n| members::same_number(n, &number))
+            };
+            let Some(i) = self.members.find(known).or_else(|| self.members.join(at)) else { continue };
+            self.members.rejoin(i);
+            here.push(i);
+            let Some(member) = self.members.get_mut(i) else { continue };
+            member.address(&a.uri);
+            member.who.name = member.who.name.take().or(a.name);
+            member.end(at, |s| !matches!(s, Sent::Line(l) if *l != line));
+            member.begin(Sent::Line(line), at);
+        }
+        for i in 0..self.members.all().len() {
+            let gone = self
+                .members
+                .all()
+                .get(i)
+                .is_some_and(|m| m.sends.iter().any(|s| matches!(s.what, Sent::Line(_))));
+            if gone && !here.contains(&i) {
+                self.members.leave(i, at);
+            }
+        }
+        self.members.tell(at, first);
+    }
+}
+
+/// An m= line of sound.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Its place among all m= lines, from 0.
+    pub index: usize,
+    /// Its place among those of sound.
+    pub rank: usize,
+    /// Its `a=label`, which no other has.
+    pub label: Option<&'a str>,
+}
+
+/// Is it that media that is sent? Some name the label where the id of the stream belongs.
+fn is_of(sent: &Sent, streams: &[&siprec::Stream], line: &Line<'_>) -> bool {
+    match sent {
+        Sent::Line(l) => *l == line.index,
+        Sent::Stream(id) if streams.is_empty() => Some(id.as_str()) == line.label,
+        Sent::Stream(id) => streams.iter().any(|s| s.id == *id),
+    }
+}
+
+/// Who sends a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Senders {
+    /// One member, by its place.
+    One(usize),
+    /// Several in one stream.
+    Mixed,
+    /// Nothing tells.
+    Unknown,
+}
+
+/// Avaya's Universal Call ID within User-to-User: `…FA08` and eight bytes, which are written as 5, 5 and 10 digits.
+fn ucid(value: &[u8]) -> Option<String> {
+    let hex: String = String::from_utf8_lossy(value).split(';').next()?.trim().to_ascii_uppercase();
+    // After the protocol discriminator come elements of identifier, length and value.
+    let mut rest = hex.get(2..)?;
+    loop {
+        let byte = |at: usize| u8::from_str_radix(rest.get(at..at + 2)?, 16).ok();
+        let (kind, length) = (byte(0)?, usize::from(byte(2)?));
+        let data = rest.get(4..4 + 2 * length)?;
+        if kind == 0xfa && length == 8 {
+            let part = |r: std::ops::Range<usize>| u64::from_str_radix(data.get(r)?, 16).ok();
+            return Some(format!("{:05}{:05}{:010}", part(0..4)?, part(4..8)?, part(8..16)?));
+        }
+        rest = rest.get(4 + 2 * length..)?;
     }
 }
 
@@ -172,11 +262,11 @@ fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
     const MARKS: [(&str, &[&str]); 7] = [
         ("cisco-webex", &["webex.com"]),
         ("broadworks", &["broadworks"]),
-        ("metaswitch", &["metaswitch networks", "metaswitchrecordingmetadata"]),
+        ("metaswitch", &["metaswitch networks", "metaswitchrecordingmetadata", "perimeta"]),
         ("avaya-sbce", &["asbce.com", "asbce@"]),
         ("oracle-sbc", &["acmepacket.com", "acmesrc"]),
         ("cisco-cucm", &["x-nearend;x-refci", "x-farend;x-refci"]),
-        ("cisco-cube", &["cisco-sipgateway"]),
+        ("cisco-cube", &["cisco-sipgateway", "ciscosystemssip-gw-useragent"]),
     ];
     let mut text = m.body.to_ascii_lowercase();
     for (n, v) in &m.headers {
@@ -190,54 +280,4 @@ fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::endpoint::Endpoint;
-    use crate::wire::sip;
-
-    fn hear(p: &mut Portrait, at: i64, headers: &str, body: &str) {
-        let text = format!("INVITE sip:b SIP/2.0\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{headers}\r\n\r\n{body}");
-        let m = sip::parse(text.as_bytes()).unwrap();
-        let e = Endpoint::default();
-        p.hear(&Heard { at: CaptureTime(at), source: e, destination: e, message: &m });
-    }
-
-    fn document(mode: &str, participants: &[(&str, &str)]) -> String {
-        let mut x =
-            format!("<recording xmlns='urn:ietf:params:xml:ns:recording:1'><datamode>{mode}</datamode>");
-        for (id, aor) in participants {
-            x += &format!("<participant id='{id}'><nameID aor='{aor}'/><send>s{id}</send></participant>");
-            x += &format!("<stream id='s{id}'><label>{id}</label></stream>");
-        }
-        x + "</recording>"
-    }
-
-    const RS: &str = "Content-Type: application/rs-metadata+xml";
-
-    #[test]
-    fn members_join_change_and_leave() {
-        let mut p = Portrait::default();
-        hear(&mut p, 1, RS, &document("complete", &[("1", "sip:ASBCE@x"), ("2", "sip:200@h")]));
-        hear(&mut p, 2, RS, &document("partial", &[("3", "tel:+300")]));
-        hear(&mut p, 3, RS, &document("complete", &[("3", "sip:301@h")]));
-        let got: Vec<_> =
-            p.members.iter().map(|m| (m.who.number.as_deref().unwrap(), m.who.left_at)).collect();
-        assert_eq!(got, [("200", Some(CaptureTime(3))), ("301", None)]);
-        assert_eq!(p.speaker(Some("3")), Some(1));
-        assert_eq!(p.speaker(None), None);
-    }
-
-    #[test]
-    fn cube_names_participants_by_media_index() {
-        let mut p = Portrait::default();
-        hear(
-            &mut p,
-            1,
-            "User-Agent: Cisco-SIPGateway/IOS\r\nX-Cisco-Recording-Participant: sip:2@h;media-index=\"0\"\r\nX-Cisco-Recording-Participant: sip:3@h;media-index=\"1\"",
-            "",
-        );
-        assert_eq!(p.platform, Some("cisco-cube"));
-        let got: Vec<_> = p.by_media_index.iter().map(|(i, q)| (*i, q.number.as_deref().unwrap())).collect();
-        assert_eq!(got, [(0, "2"), (1, "3")]);
-    }
-}
+mod tests;

@@ -244,7 +244,7 @@ pub struct CallRecord {
     pub caller: Party,
     /// Who was called; the far end of a Built-in Bridge.
     pub callee: Party,
-    /// Everybody, in order of appearance.
+    /// Everybody, in order of appearance; who called is first where the platform tells.
     pub participants: Vec<Participant>,
     /// As the platform tells it.
     pub direction: Option<String>,

@@ -33,7 +33,7 @@ impl Dialog {
         for part in multipart::parts(m) {
             let untyped = part.content_type.is_empty() && part.body.trim_ascii_start().starts_with(b"v=0");
             if part.content_type == "application/sdp" || untyped {
-                let media = sdp::parse(part.body);
+                let media = sdp::parse(&part.body);
                 if media.is_empty() {
                     continue;
                 }
@@ -73,17 +73,44 @@ impl Dialog {
         let (cause, what) = if recording { (Cause::Pause, "pause") } else { (Cause::Hold, "hold") };
         match (held, self.on_hold()) {
             (true, false) if self.holds.len() < EVENTS_PER_CALL => {
-                self.holds.push(Hold { from: at, to: None, cause });
+                self.holds.push(Hold { from: at, to: None, cause, line: None });
                 let by = [Side::Caller, Side::Callee].into_iter().find(|s| self.media.holds(*s, recording));
                 self.note(at, what, by.map_or("", |s| word(s)).to_owned());
             }
             (false, true) => {
-                if let Some(h) = self.holds.last_mut() {
+                if let Some(h) = self.holds.iter_mut().rev().find(|h| h.line.is_none()) {
                     h.to = Some(at);
                 }
                 self.note(at, "resume", String::new());
             }
             _ => {}
+        }
+        if recording {
+            self.note_lines(at, held);
+        }
+    }
+
+    /// A recording client may pause one of its streams and go on with the others.
+    fn note_lines(&mut self, at: CaptureTime, all: bool) {
+        let lines = [Side::Caller, Side::Callee].map(|s| self.media.current(s).len()).into_iter().max();
+        for line in 0..lines.unwrap_or(0) {
+            let open = self.holds.iter().rposition(|h| h.line == Some(line) && h.to.is_none());
+            let paused = [Side::Caller, Side::Callee].iter().any(|s| self.media.pauses(*s, line));
+            let label = self.media.current(Side::Caller).get(line).and_then(|m| m.label.clone());
+            let name = || format!("stream {}", label.unwrap_or_else(|| format!("{}", line + 1)));
+            match open {
+                None if paused && !all && self.holds.len() < EVENTS_PER_CALL => {
+                    self.holds.push(Hold { from: at, to: None, cause: Cause::Pause, line: Some(line) });
+                    self.note(at, "pause", name());
+                }
+                Some(h) if !paused => {
+                    if let Some(h) = self.holds.get_mut(h) {
+                        h.to = Some(at);
+                    }
+                    self.note(at, "resume", name());
+                }
+                _ => {}
+            }
         }
     }
 

@@ -381,7 +381,7 @@ impl Call {
 fn described(m: &Message<'_>) -> Vec<Media> {
     let parts = multipart::parts(m);
     let is_sdp = |t: &str| t == "application/sdp" || t.is_empty();
-    parts.iter().find(|p| is_sdp(&p.content_type)).map(|p| sdp::parse(p.body)).unwrap_or_default()
+    parts.iter().find(|p| is_sdp(&p.content_type)).map(|p| sdp::parse(&p.body)).unwrap_or_default()
 }
 
 /// Is this the INVITE of a recording (RFC 7866, 6.1; Cisco's Built-in Bridge)?

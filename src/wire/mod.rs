@@ -20,6 +20,7 @@ pub mod sip;
 pub mod sip_frame;
 pub mod sip_name;
 pub mod siprec;
+mod transfer;
 pub mod transport;
 pub mod tunnel;
 

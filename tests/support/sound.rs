@@ -10,22 +10,28 @@ pub struct Wav {
 }
 
 impl Wav {
-    /// Reads 16-bit PCM with the smallest header, which is what earwitness writes.
+    /// Reads 16-bit PCM with the smallest header, which is what earwitness writes; that of more than two channels is
+    /// WAVE_FORMAT_EXTENSIBLE.
     #[track_caller]
     pub fn read(path: &Path) -> Self {
         let b = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let u16 = |at: usize| u16::from_le_bytes([b[at], b[at + 1]]);
         let u32 = |at: usize| u32::from(u16(at)) | u32::from(u16(at + 2)) << 16;
-        assert_eq!((&b[..4], &b[8..16], &b[36..40]), (&b"RIFF"[..], &b"WAVEfmt "[..], &b"data"[..]));
-        assert_eq!((u32(16), u16(20), u16(34)), (16, 1, 16), "not 16-bit PCM");
+        assert_eq!((&b[..4], &b[8..16]), (&b"RIFF"[..], &b"WAVEfmt "[..]));
+        let data = match (u32(16), u16(20), u16(34)) {
+            (16, 1, 16) => 44,
+            (40, 0xfffe, 16) => 68,
+            other => panic!("not 16-bit PCM: {other:?}"),
+        };
+        assert_eq!(&b[data - 8..data - 4], b"data");
         assert_eq!(
-            (u32(4) as usize, u32(40) as usize),
-            (b.len() - 8, b.len() - 44),
+            (u32(4) as usize, u32(data - 4) as usize),
+            (b.len() - 8, b.len() - data),
             "wrong lengths in the header"
         );
         let n = usize::from(u16(22));
         let mut channels = vec![Vec::with_capacity(b.len() / 2 / n); n];
-        for frame in b[44..].chunks_exact(2 * n) {
+        for frame in b[data..].chunks_exact(2 * n) {
             for (c, s) in channels.iter_mut().zip(frame.chunks_exact(2)) {
                 c.push(i16::from_le_bytes([s[0], s[1]]));
             }

@@ -185,7 +185,7 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
     Some(StreamStory {
         leg: index,
-        row: Stream { party: speaker(kind, leg, told), encrypted, ..row(raw, &codecs, &order, &heard)? },
+        row: Stream { party: speaker(kind, leg, told), encrypted, ..row(raw, &codecs, &order)? },
         voices: voices.collect(),
         undecoded,
         holes: holes(&order.packets, &sound, codecs.clock()),
@@ -201,10 +201,14 @@ fn story(kind: Kind, index: usize, leg: &LegStory, raw: &RawStream) -> Option<St
 }
 
 /// The figures of a stream; who speaks in it is left open.
-fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> Option<Stream> {
+fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence) -> Option<Stream> {
     let packets = order.packets.len() as u64;
     let loss = order.lost as f64 / (packets + order.lost) as f64;
     let codec = codecs.get(codecs.main).map(Codec::label);
+    // A copy came another way and tells nothing of the first: each packet once, in order of capture.
+    let mut heard: Vec<Packet> =
+        order.packets.iter().map(|o| o.packet).filter(|p| codecs.is_sound(p.payload_type)).collect();
+    heard.sort_by_key(|p| p.place);
     Some(Stream {
         party: None,
         ssrc: format!("0x{:08x}", raw.flow.ssrc),
@@ -216,7 +220,7 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> 
         lost: order.lost,
         duplicates: order.duplicates,
         reordered: order.reordered,
-        jitter_ms: jitter::mean_ms(heard, codecs.clock()),
+        jitter_ms: jitter::mean_ms(&heard, codecs.clock()),
         mos: codec.as_deref().and_then(|l| quality::mos(l, loss)),
         codec,
         started_at: raw.packets.iter().map(|p| p.at).min()?,

@@ -1,8 +1,10 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
+pub mod agents;
 mod alone;
 mod clocks;
 mod closing;
+mod copies;
 pub mod dialog;
 mod guard;
 pub mod identity;
@@ -21,4 +23,6 @@ mod setup;
 mod signs;
 pub mod sip_stream;
 pub mod switchboard;
+mod tcp_stream;
+mod web;
 pub mod witness;

@@ -24,7 +24,7 @@ pub use board::{Part, Trouble};
 pub use error::PipelineError;
 pub use host::wall_clock;
 pub use serve::ask;
-pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
+pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};

@@ -48,6 +48,10 @@ platforms! {
     fragments_lost
     fragments_of_rtp
     fragments_inside_a_tunnel
+    hep3_of_an_agent
+    hep3_of_a_wrong_clock
+    hep3_hostile
+    hep3_in_hep3
     vlan_one_direction
     qinq_every_tpid
     mpls_and_pseudowires

@@ -108,7 +108,15 @@ mod tests {
 
     fn hep(agent: u32, told: Option<CaptureTime>) -> Result<Hep<'static>, HepError> {
         let end = Endpoint::default();
-        Ok(Hep { source: end, destination: end, protocol: 17, told_at: told, agent, kind: Kind::Sip, payload: b"" })
+        Ok(Hep {
+            source: end,
+            destination: end,
+            protocol: 17,
+            told_at: told,
+            agent,
+            kind: Kind::Sip,
+            payload: b"",
+        })
     }
 
     #[test]

@@ -187,9 +187,15 @@ impl Listener {
             remark(c.tcp_holes, "holes in TCP streams of SIP, messages in them are missing"),
             remark(c.tcp_dropped, "TCP streams of SIP were given up for want of room"),
             remark(c.fragments_given_up, "datagrams lack IP fragments"),
-            remark(c.web_compressed, "SIP messages in a WebSocket are compressed (permessage-deflate) and not read"),
+            remark(
+                c.web_compressed,
+                "SIP messages in a WebSocket are compressed (permessage-deflate) and not read",
+            ),
             remark(c.hep_bad, "datagrams of HEP make no sense"),
-            remark(c.hep_compressed, "payloads in HEP are compressed and not read; have the agent send them plain"),
+            remark(
+                c.hep_compressed,
+                "payloads in HEP are compressed and not read; have the agent send them plain",
+            ),
             remark(c.hep_redated, "packets in HEP had a time far from ours; they are dated as they arrived"),
             remark(c.after_end, "packets of media came after the end of their call"),
             remark(c.unclaimed, "packets of media belong to no call"),

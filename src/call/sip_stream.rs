@@ -42,10 +42,7 @@ pub struct SipStreams {
 
 /// Does this begin SIP, or a WebSocket for SIP, so that its connection is followed? What is on a port of SIP is in any case.
 fn begins_sip(payload: &[u8]) -> bool {
-    sip::looks_like(payload)
-        || may_begin(payload)
-        || websocket::opens(payload)
-        || websocket::begins(payload)
+    sip::looks_like(payload) || may_begin(payload) || websocket::opens(payload) || websocket::begins(payload)
 }
 
 impl SipStreams {

@@ -101,7 +101,8 @@ impl Stream {
         // Another connection on the same ports whose SYN was not seen: it begins far off, or with a message where the old one
         // was long ago.
         let over = (self.fin || self.reset) && silent > TCP_HOLE_AGE;
-        let old = gap < 0 && gap.unsigned_abs() >= payload.len() as u64 && (over || silent > LAST_RETRANSMISSION);
+        let old =
+            gap < 0 && gap.unsigned_abs() >= payload.len() as u64 && (over || silent > LAST_RETRANSMISSION);
         if gap.abs() > SAME_CONNECTION || (old && sip::looks_like(payload)) {
             *self = Self::new(sequence, None, at);
             self.append(at, payload);

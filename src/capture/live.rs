@@ -55,7 +55,9 @@ pub enum LiveError {
         link: i32,
     },
     /// An address for HEP that cannot be had.
-    #[error("cannot listen for HEP on {listen}: {why}; is the address of this host, and no other program on the port?")]
+    #[error(
+        "cannot listen for HEP on {listen}: {why}; is the address of this host, and no other program on the port?"
+    )]
     Hep {
         /// The address.
         listen: std::net::SocketAddr,

@@ -245,7 +245,10 @@ mod tests {
     fn version_three() {
         let b = hep3(&usual(chunk(0, 15, b"SIP/2.0 200 OK"), 1));
         let h = parse(&b).unwrap();
-        assert_eq!((h.source.to_string(), h.destination.to_string()), ("10.0.0.1:5060".into(), "10.0.0.2:5061".into()));
+        assert_eq!(
+            (h.source.to_string(), h.destination.to_string()),
+            ("10.0.0.1:5060".into(), "10.0.0.2:5061".into())
+        );
         assert_eq!((h.agent, h.kind, h.payload), (2001, Kind::Sip, &b"SIP/2.0 200 OK"[..]));
         assert_eq!(h.told_at, Some(CaptureTime::from_parts(1_700_000_000, 5_000)));
         assert!(is_hep3(&b) && !is_hep3(&b[..b.len() - 1]));

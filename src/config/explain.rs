@@ -17,8 +17,8 @@ const WHY: [(&str, &str); 16] = [
     ),
     (
         "hep",
-        "Where no mirror reaches, an agent on the phone system can send what it hears (HEP, docs/hep.md). It is listened\n\
-         to on these addresses, [\"10.0.0.9:9060\"]; --hep goes before it. Anybody who can reach them can make calls up.",
+        "Where no mirror reaches, an agent on the phone system can send what it hears (HEP, docs/hep.md). Addresses to\n\
+         listen on, [\"10.0.0.9:9060\"]; --hep goes before it. Anybody who can reach them can make calls up.",
     ),
     (
         "capture_filter",

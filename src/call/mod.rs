@@ -16,6 +16,7 @@ pub mod pairing;
 pub mod portrait;
 pub mod prebuffer;
 pub mod record;
+mod remarks;
 pub mod resume;
 pub mod roster;
 pub mod session;

@@ -20,6 +20,27 @@ pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
 /// How long an unfinished datagram is kept: RFC 8200 says 60 s, hosts use 30.
 pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
 
+/// How long a datagram that is whole is remembered for copies of its pieces: a mirror gives them within microseconds, a
+/// detour through the network within milliseconds.
+pub const FRAGMENT_COPIES: Duration = Duration::from_millis(100);
+
+/// How long a SIP message is remembered for copies of it. A retransmission comes half a second later (RFC 3261, T1), with
+/// the shortest timers that are configured anywhere 100 ms.
+pub const SIP_COPIES: Duration = Duration::from_millis(50);
+
+/// SIP messages remembered for that: 50 ms of 100,000 a second.
+pub const SIP_REMEMBERED: usize = 5_000;
+
+/// Capture agents (HEP) that are counted one by one, and whose clocks are known.
+pub const HEP_AGENTS: usize = 1_024;
+
+/// How far an agent's clock may be from ours for its times to be taken as they are. A well-kept clock is within
+/// milliseconds, and the way through the network takes less than a second.
+pub const HEP_CLOCK: Duration = Duration::from_secs(1);
+
+/// Buffer of a HEP socket that is asked of the kernel, bytes; it gives what `net.core.rmem_max` allows.
+pub const HEP_BUFFER_BYTES: usize = 8 << 20;
+
 /// Largest SIP message, bytes: what fits one IP packet of the spool.
 pub const SIP_MESSAGE_BYTES: usize = 65_000;
 

@@ -26,7 +26,7 @@ pub use error::PipelineError;
 pub use host::wall_clock;
 pub use mirror::MirrorStatus;
 pub use serve::ask;
-pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
+pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::{Listener, Patience};

@@ -31,6 +31,47 @@ macro_rules! platforms {
 
 // A line each, in the order of the modules in scripts/platforms.
 platforms! {
+    copies_identical
+    copies_routed
+    copies_in_other_order
+    copies_where_one_path_loses
+    copies_of_fragments
+    copies_over_tcp
+    sipp_ssrc_of_two_calls
+    retransmissions_and_redundancy
+    fragments_shuffled_and_doubled
+    fragments_tiny
+    fragments_reversed_v6
+    fragments_behind_options_v6
+    fragments_overlapping
+    fragments_interleaved_with_one_id
+    fragments_lost
+    fragments_of_rtp
+    fragments_inside_a_tunnel
+    hep3_of_an_agent
+    hep3_of_a_wrong_clock
+    hep3_hostile
+    hep3_in_hep3
+    vlan_one_direction
+    qinq_every_tpid
+    mpls_and_pseudowires
+    pppoe_session
+    gre_every_field
+    erspan_every_type
+    vxlan_every_port
+    geneve_options
+    tzsp_tagged_fields
+    ip_in_ip
+    gtp_u
+    aws_vxlan_truncated
+    tunnels_in_tunnels
+    tunnel_in_fragments
+    trailers_and_checksums
+    snap_too_short
+    segments_above_the_mtu
+    pcapng_of_every_link
+    pcapng_big_endian
+    pcap_big_endian_nanoseconds_torn
     plain_call
     avaya_late_party
     avaya_party_never_known
@@ -56,7 +97,7 @@ platforms! {
     contact_says_only_src
     contact_without_its_bracket
     content_length_wrong
-    fragments_shuffled_and_doubled
+    siprec_fragments_shuffled_and_doubled
     headers_folded_and_compact
     labels_missing_in_sdp
     labels_without_streams
@@ -110,6 +151,32 @@ platforms! {
     siprec_three_streams_and_a_mix
     siprec_two_anonymous
     siprec_update_lost
+    rtp_ssrc_change
+    rtp_numbering_begins_anew
+    rtp_timestamp_jump
+    rtp_wraps
+    rtp_payload_type_change
+    rtp_packet_time_change
+    rtp_comfort_noise
+    rtp_events
+    rtp_padding_csrc_extension
+    rtp_source_port_change
+    rtp_before_its_sdp
+    rtp_neighbours_on_its_port
+    rtp_two_hosts_of_one_ssrc
+    rtp_through_a_clock_step
+    tcp_seven_bytes
+    tcp_disorder_and_copies
+    tcp_joined_inside_a_message
+    tcp_hole
+    tcp_trunk
+    tcp_keep_alives
+    tcp_ports_used_again
+    websocket_from_its_upgrade
+    websocket_in_small_segments
+    websocket_joined
+    websocket_compressed
+    tcp_in_a_segment_of_ipv6
 }
 
 fn platform(name: &str) {

@@ -231,7 +231,7 @@ def labels_missing_in_sdp(c):
 
 # Packets.
 
-def fragments_shuffled_and_doubled(c):
+def siprec_fragments_shuffled_and_doubled(c):
     """Two INVITEs of 2 kB in fragments: out of order, doubled, those of the two sessions interleaved."""
     made = []
     for k, name in enumerate(('frag0', 'frag1')):

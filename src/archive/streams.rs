@@ -201,7 +201,7 @@ fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<R
     let heard: Vec<Packet> =
         raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
-    let row = row(raw, &codecs, &order, &heard)?;
+    let row = row(raw, &codecs, &order)?;
     let (party, by) = speaker(cast, leg, told, (row.started_at, row.ended_at)).unzip();
     let mut story = StreamStory {
         leg: index,
@@ -256,10 +256,14 @@ fn too_little(raw: &RawStream, packets: u64) -> Reason {
 }
 
 /// The figures of a stream; who speaks in it is left open.
-fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> Option<Stream> {
+fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence) -> Option<Stream> {
     let packets = order.packets.len() as u64;
     let loss = order.lost as f64 / (packets + order.lost) as f64;
     let codec = codecs.get(codecs.main).map(Codec::label);
+    // A copy came another way and tells nothing of the first: each packet once, in order of capture.
+    let mut heard: Vec<Packet> =
+        order.packets.iter().map(|o| o.packet).filter(|p| codecs.is_sound(p.payload_type)).collect();
+    heard.sort_by_key(|p| p.place);
     Some(Stream {
         party: None,
         ssrc: format!("0x{:08x}", raw.flow.ssrc),
@@ -271,7 +275,7 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence, heard: &[Packet]) -> 
         lost: order.lost,
         duplicates: order.duplicates,
         reordered: order.reordered,
-        jitter_ms: jitter::mean_ms(heard, codecs.clock()),
+        jitter_ms: jitter::mean_ms(&heard, codecs.clock()),
         mos: codec.as_deref().and_then(|l| quality::mos(l, loss)),
         codec,
         started_at: raw.packets.iter().map(|p| p.at).min()?,

@@ -3,10 +3,13 @@
 //! Signalling is understood on the thread that reads the packets, so an RTP packet never races the INVITE that
 //! announces it, the map of media needs no lock, and a replay gives the same result every time.
 
+use super::agents::{AgentReport, Agents};
 use super::clocks::{Clocks, Dated};
+use super::copies::Copies;
 use super::dialog::Heard;
 use super::note::Note;
 use super::record::Carried;
+use super::remarks;
 use super::resume::Resumed;
 use super::roster::Roster;
 use super::sip_stream::{Cut, Direction, SipStreams};
@@ -19,7 +22,7 @@ use crate::wire::fragments::Fragments;
 use crate::wire::frame::{self, LinkType, Network};
 use crate::wire::ip::{self, Ip, protocol};
 use crate::wire::transport::{Tcp, Udp};
-use crate::wire::{arp, icmp, rtp, sip, transport, tunnel};
+use crate::wire::{arp, hep, icmp, rtp, sip, transport, tunnel};
 use std::time::Duration;
 
 /// Which of a leg's two spool files a packet belongs to.
@@ -100,6 +103,18 @@ pub struct Counters {
     pub tcp_holes: u64,
     /// TCP streams of SIP that were given up for want of room.
     pub tcp_dropped: u64,
+    /// Copies of SIP messages that the mirror gave within milliseconds, left out.
+    pub sip_copies: u64,
+    /// Messages in a WebSocket that are compressed (permessage-deflate).
+    pub web_compressed: u64,
+    /// Datagrams of HEP that make no sense.
+    pub hep_bad: u64,
+    /// Compressed payloads in HEP.
+    pub hep_compressed: u64,
+    /// Reports, logs and other protocols in HEP.
+    pub hep_other: u64,
+    /// Packets in HEP whose time was not believed.
+    pub hep_redated: u64,
 }
 
 /// A step of the capture clock that one frame alone does not make.
@@ -110,11 +125,15 @@ pub struct Listener {
     roster: Roster,
     streams: SipStreams,
     fragments: Fragments,
+    copies: Copies,
+    agents: Agents,
     clocks: Clocks,
     /// Steady time, as all that follows.
     now: CaptureTime,
     /// A time far ahead of `now` that one frame told of.
     leap: Option<CaptureTime>,
+    /// The packet that was last looked into was cut off.
+    cut_outside: bool,
     swept_at: CaptureTime,
     counters: Counters,
 }
@@ -127,9 +146,12 @@ impl Listener {
             roster: Roster::new(patience),
             streams: SipStreams::default(),
             fragments: Fragments::default(),
+            copies: Copies::default(),
+            agents: Agents::default(),
             clocks: Clocks::default(),
             now: CaptureTime(i64::MIN),
             leap: None,
+            cut_outside: false,
             swept_at: CaptureTime(i64::MIN),
             counters: Counters::default(),
         }
@@ -145,6 +167,11 @@ impl Listener {
             fragments_given_up: self.fragments.given_up,
             tcp_holes: self.streams.holes,
             tcp_dropped: self.streams.dropped,
+            web_compressed: self.streams.compressed,
+            hep_bad: self.agents.bad,
+            hep_compressed: self.agents.compressed,
+            hep_other: self.agents.other,
+            hep_redated: self.agents.redated,
             ..self.counters
         }
     }
@@ -152,24 +179,13 @@ impl Listener {
     /// What is worth telling of the counters, for people; empty when all went into recordings.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        let c = self.counters();
-        let remark = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
-        [
-            remark(c.truncated, "packets were cut off by the capture's snap length; capture with -s 0"),
-            remark(c.malformed, "frames have headers that make no sense"),
-            remark(c.sip_bad, "messages began like SIP and could not be read"),
-            remark(c.tcp_holes, "holes in TCP streams of SIP, messages in them are missing"),
-            remark(c.tcp_dropped, "TCP streams of SIP were given up for want of room"),
-            remark(c.fragments_given_up, "datagrams lack IP fragments"),
-            remark(c.after_end, "packets of media came after the end of their call"),
-            remark(c.unclaimed, "packets of media belong to no call"),
-            remark(c.calls_refused, "calls were refused: too many at once"),
-            remark(c.setups_let_go, "calls that nobody had answered were let go: too many at once"),
-            remark(c.flows_over, "packets are of flows beyond the limit"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        remarks::of(&self.counters())
+    }
+
+    /// What each capture agent (HEP) has sent.
+    #[must_use]
+    pub fn agents(&self) -> Vec<AgentReport> {
+        self.agents.report()
     }
 
     /// Calls in progress.
@@ -299,13 +315,16 @@ impl Listener {
         let bytes = match n {
             Ok(Network::Ip(b)) if depth <= TUNNEL_DEPTH => b,
             Ok(Network::Arp(b)) => return self.arp(at, b, out),
+            Ok(Network::Hep(b)) if depth <= TUNNEL_DEPTH => return self.hep(at, b, depth, out),
             Ok(Network::Other) => return,
             _ => return self.counters.malformed += 1,
         };
         let Ok(ip) = ip::parse(bytes) else {
             return self.counters.malformed += 1;
         };
-        self.counters.truncated += u64::from(ip.missing > 0 && depth == 0);
+        // Of a packet that was cut off before it went into the tunnel, nothing around it tells.
+        self.counters.truncated += u64::from(ip.missing > 0 && (depth == 0 || !self.cut_outside));
+        self.cut_outside = ip.missing > 0;
         if ip.fragment.is_some() {
             if let Some(whole) = self.fragments.add(at, &ip)
                 && let Ok(ip) = ip::parse(&whole)
@@ -365,6 +384,22 @@ impl Listener {
         }
     }
 
+    /// What an agent elsewhere has heard, as if it had been heard here.
+    fn hep(&mut self, at: CaptureTime, bytes: &[u8], depth: usize, out: &mut impl Output) {
+        let Some((at, h)) = self.agents.take(at, hep::parse(bytes)) else { return };
+        let (from, to) = (h.source, h.destination);
+        let message = h.payload.trim_ascii_start();
+        // An agent sends whole messages, however they came to it.
+        if h.kind == hep::Kind::Sip && h.protocol != protocol::UDP && sip::looks_like(message) {
+            let segment = transport::tcp_bytes(from.port(), to.port(), 0, message);
+            let packet = ip::packet(from.ip(), to.ip(), protocol::TCP, &segment);
+            return self.sip(at, from, to, message, &packet, out);
+        }
+        let segment = transport::udp_bytes(from.port(), to.port(), h.payload);
+        let packet = ip::packet(from.ip(), to.ip(), protocol::UDP, &segment);
+        self.network(at, Ok(Network::Ip(&packet)), depth + 1, out);
+    }
+
     fn tcp(&mut self, at: CaptureTime, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut impl Output) {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
@@ -399,6 +434,9 @@ impl Listener {
     ) {
         let Ok(message) = sip::parse(bytes) else { return self.counters.sip_bad += 1 };
         self.counters.sip += 1;
+        if self.copies.is_copy(at, source, destination, bytes) {
+            return self.counters.sip_copies += 1;
+        }
         let heard = Heard { at, source, destination, message: &message };
         self.roster.signalling(&heard, packet, &mut self.counters, out);
     }

@@ -1,9 +1,11 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
+pub mod agents;
 mod alone;
 mod because;
 mod clocks;
 mod closing;
+mod copies;
 pub mod dialog;
 mod ended;
 mod guard;
@@ -19,6 +21,7 @@ pub mod portrait;
 pub mod prebuffer;
 pub mod reason;
 pub mod record;
+mod remarks;
 pub mod resume;
 pub mod roster;
 pub mod session;
@@ -26,4 +29,6 @@ mod setup;
 mod signs;
 pub mod sip_stream;
 pub mod switchboard;
+mod tcp_stream;
+mod web;
 pub mod witness;

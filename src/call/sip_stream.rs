@@ -4,14 +4,14 @@
 //! boundaries, or never. What cannot be put in order within [`TCP_HOLE_AGE`] is a hole; reading resumes behind it at
 //! the next first line of a message. Memory is bounded for each stream and in all.
 
+use super::tcp_stream::{Stream, distance};
 use crate::limits::{TCP_ACKED_AGE, TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::sip;
-use crate::wire::sip_frame::{Framing, frame};
+use crate::wire::sip_frame::may_begin;
 use crate::wire::transport::Tcp;
+use crate::wire::{sip, websocket};
 use hashbrown::HashMap;
-use std::time::Duration;
 
 /// A message cut out of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,23 +27,6 @@ pub struct Cut {
 /// Source and destination.
 pub type Direction = (Endpoint, Endpoint);
 
-/// One direction of a connection.
-#[derive(Default)]
-struct Stream {
-    /// Sequence number of the first byte in `ready`.
-    front: u32,
-    /// Bytes in order, from the last message boundary on.
-    ready: Vec<u8>,
-    /// Where in `ready` each captured piece ends, and when it came.
-    pieces: Vec<(usize, CaptureTime)>,
-    /// Segments beyond a hole, in order of sequence, with when they came.
-    ahead: Vec<(u32, CaptureTime, Vec<u8>)>,
-    hole_since: Option<CaptureTime>,
-    /// Its sender has nothing more to say.
-    fin: bool,
-    last_at: CaptureTime,
-}
-
 /// All TCP directions that carry SIP.
 #[derive(Default)]
 pub struct SipStreams {
@@ -53,6 +36,13 @@ pub struct SipStreams {
     pub holes: u64,
     /// Streams that were dropped because there were too many or they held too much.
     pub dropped: u64,
+    /// Messages in WebSocket frames that were compressed, and are not read.
+    pub compressed: u64,
+}
+
+/// Does this begin SIP, or a WebSocket for SIP, so that its connection is followed? What is on a port of SIP is in any case.
+fn begins_sip(payload: &[u8]) -> bool {
+    sip::looks_like(payload) || may_begin(payload) || websocket::opens(payload) || websocket::begins(payload)
 }
 
 impl SipStreams {
@@ -74,34 +64,36 @@ impl SipStreams {
                 |s: &Stream| s.hole_for(at) > TCP_ACKED_AGE && distance(s.next(), tcp.acknowledgment) > 0;
             self.give_up_if(back, lost, &mut out);
         }
-        if tcp.syn || tcp.rst {
+        if tcp.syn && !self.open.get(&key).is_some_and(|s| s.began_with(tcp.sequence)) {
             self.forget(&key);
         }
         if let Some(s) = self.open.get_mut(&key) {
             s.fin |= tcp.fin;
+            s.reset |= tcp.rst && s.may_reset(tcp.sequence);
         }
         let known = self.open.contains_key(&key);
-        let sip = known || Self::is_sip_port(source, destination) || sip::looks_like(tcp.payload);
-        if tcp.rst || !sip || (tcp.payload.is_empty() && !tcp.syn) {
+        let sip = known || Self::is_sip_port(source, destination) || begins_sip(tcp.payload);
+        if tcp.rst || !sip || (tcp.payload.is_empty() && (known || !tcp.syn)) {
             return out;
         }
         if !known && self.open.len() >= TCP_STREAMS {
             self.drop_idlest();
         }
         let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
-        let s = self.open.entry(key).or_insert_with(|| Stream { front: start, ..Stream::default() });
+        let syn = tcp.syn.then_some(tcp.sequence);
+        let s = self.open.entry(key).or_insert_with(|| Stream::new(start, syn, at));
         let before = s.held();
-        s.last_at = at;
         s.insert(at, start, tcp.payload);
         out.push((key, s.messages()));
-        if s.held() > TCP_STREAM_BYTES && !s.ahead.is_empty() {
+        if s.held() > TCP_STREAM_BYTES && s.has_hole() {
             self.holes += 1;
             s.skip_hole();
             out.push((key, s.messages()));
         }
         if s.held() > TCP_STREAM_BYTES {
-            *s = Stream { front: s.next(), last_at: at, ..Stream::default() };
+            s.let_go();
         }
+        self.compressed += s.compressed();
         self.bytes = (self.bytes + s.held()).saturating_sub(before);
         if self.bytes > TCP_BYTES {
             self.drop_idlest();
@@ -124,8 +116,7 @@ impl SipStreams {
     /// The clock was set back: nothing is younger than now.
     pub fn set_back(&mut self, now: CaptureTime) {
         for s in self.open.values_mut() {
-            s.last_at = s.last_at.min(now);
-            s.hole_since = s.hole_since.map(|t| t.min(now));
+            s.set_back(now);
         }
     }
 
@@ -149,10 +140,10 @@ impl SipStreams {
         self.open.get(&(destination, source)).is_some_and(|s| s.fin)
     }
 
-    /// Is this direction followed?
+    /// Is this direction followed, and was not reset?
     #[must_use]
     pub fn knows(&self, source: Endpoint, destination: Endpoint) -> bool {
-        self.open.contains_key(&(source, destination))
+        self.open.get(&(source, destination)).is_some_and(|s| !s.reset)
     }
 
     /// What is still there when the capture ends: messages behind holes that will not be filled any more.
@@ -160,7 +151,7 @@ impl SipStreams {
         let mut out = Vec::new();
         for (key, mut s) in self.open.drain() {
             let mut cuts = Vec::new();
-            while !s.ahead.is_empty() {
+            while s.has_hole() {
                 self.holes += 1;
                 s.skip_hole();
                 cuts.extend(s.messages());
@@ -195,130 +186,6 @@ impl SipStreams {
             self.dropped += 1;
             self.forget(k);
         }
-    }
-}
-
-/// Signed distance from `a` to `b` on the circle of sequence numbers.
-fn distance(a: u32, b: u32) -> i64 {
-    i64::from(b.wrapping_sub(a) as i32)
-}
-
-impl Stream {
-    fn held(&self) -> usize {
-        self.ready.len() + self.ahead.iter().map(|a| a.2.len() + 48).sum::<usize>()
-    }
-
-    fn next(&self) -> u32 {
-        self.front.wrapping_add(self.ready.len() as u32)
-    }
-
-    /// How long bytes have been missing.
-    fn hole_for(&self, now: CaptureTime) -> Duration {
-        self.hole_since.map_or(Duration::ZERO, |t| now.since(t))
-    }
-
-    fn insert(&mut self, at: CaptureTime, sequence: u32, payload: &[u8]) {
-        let gap = distance(self.next(), sequence);
-        if gap.unsigned_abs() > 16 << 20 {
-            // Another connection on the same ports whose SYN was not seen.
-            *self = Self { front: sequence, last_at: at, ..Self::default() };
-            self.append(at, payload);
-            return;
-        }
-        if gap <= 0 {
-            let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.append(at, payload.get(seen..).unwrap_or_default());
-            self.join();
-            return;
-        }
-        self.hole_since.get_or_insert(at);
-        let i = self.ahead.partition_point(|a| distance(sequence, a.0) < 0);
-        match self.ahead.get_mut(i) {
-            Some(a) if a.0 == sequence => {
-                if payload.len() > a.2.len() {
-                    a.2 = payload.to_vec();
-                }
-            }
-            _ => self.ahead.insert(i, (sequence, at, payload.to_vec())),
-        }
-    }
-
-    fn append(&mut self, at: CaptureTime, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.ready.extend_from_slice(bytes);
-            self.pieces.push((self.ready.len(), at));
-        }
-    }
-
-    /// Moves to `ready` what has become contiguous.
-    fn join(&mut self) {
-        while let Some((sequence, ..)) = self.ahead.first() {
-            let gap = distance(self.next(), *sequence);
-            if gap > 0 {
-                return;
-            }
-            let (_, at, bytes) = self.ahead.remove(0);
-            let seen = usize::try_from(-gap).unwrap_or(usize::MAX);
-            self.append(at, bytes.get(seen..).unwrap_or_default());
-        }
-        self.hole_since = None;
-    }
-
-    /// Gives up the bytes that are missing, and with them the message they were part of.
-    fn skip_hole(&mut self) {
-        self.hole_since = None;
-        if let Some((sequence, ..)) = self.ahead.first() {
-            self.front = *sequence;
-            self.ready.clear();
-            self.pieces.clear();
-            self.join();
-            // A second hole has been there since what is behind it came.
-            self.hole_since = self.ahead.first().map(|a| a.1);
-        }
-    }
-
-    fn messages(&mut self) -> Vec<Cut> {
-        let mut out = Vec::new();
-        let mut at = 0;
-        loop {
-            let rest = self.ready.get(at..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
-            }
-            match frame(rest) {
-                Framing::More => break,
-                Framing::Junk(n) => at += n.max(1),
-                Framing::Message(n) => {
-                    let sequence = self.front.wrapping_add(at as u32);
-                    let bytes = rest.get(..n).unwrap_or(rest).to_vec();
-                    out.push(Cut { at: self.came(at, at + n), sequence, bytes });
-                    at += n.max(1);
-                }
-            }
-        }
-        let at = at.min(self.ready.len());
-        self.ready.drain(..at);
-        self.pieces.retain_mut(|p| {
-            p.0 = p.0.saturating_sub(at);
-            p.0 > 0
-        });
-        self.front = self.front.wrapping_add(at as u32);
-        out
-    }
-
-    /// When the last of these bytes of `ready` came.
-    fn came(&self, from: usize, to: usize) -> CaptureTime {
-        let first = self.pieces.partition_point(|p| p.0 <= from);
-        let mut start = if first == 0 { 0 } else { from };
-        let mut last = None;
-        for (end, at) in self.pieces.iter().skip(first) {
-            if start >= to {
-                break;
-            }
-            last = last.max(Some(*at));
-            start = *end;
-        }
-        last.unwrap_or(self.last_at)
     }
 }
 

@@ -1,10 +1,14 @@
-//! Several interfaces as one source, in order of time; those that vanish are waited for.
+//! Several interfaces, and sockets for capture agents (HEP), as one source in order of time; those that vanish are waited
+//! for.
 
+use super::hep::HepSocket;
 use super::live::{Dropped, Got, Live, LiveError, Options};
 use crate::limits::{HOLDBACK, RETRY};
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Something that happened to an interface.
@@ -45,9 +49,70 @@ pub struct Figures {
     pub dropped: Dropped,
 }
 
+/// Where frames come from.
+enum Source {
+    Interface(Live),
+    Agents(HepSocket),
+}
+
+impl Source {
+    fn take(&mut self, now: CaptureTime) -> Got<'_> {
+        match self {
+            Self::Interface(live) => live.take(),
+            Self::Agents(socket) => socket.take(now),
+        }
+    }
+
+    fn link(&self) -> LinkType {
+        match self {
+            Self::Interface(live) => live.link,
+            Self::Agents(_) => LinkType::Hep,
+        }
+    }
+
+    fn dropped(&mut self) -> Dropped {
+        match self {
+            Self::Interface(live) => live.dropped(),
+            Self::Agents(socket) => socket.dropped(),
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Interface(live) => live.as_fd(),
+            Self::Agents(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// What is to be listened to.
+enum Place {
+    Interface(String),
+    Agents(SocketAddr),
+}
+
+impl Place {
+    fn name(&self) -> String {
+        match self {
+            Self::Interface(name) => name.clone(),
+            Self::Agents(listen) => format!("hep {listen}"),
+        }
+    }
+
+    fn open(&self, options: &Options) -> Result<Source, LiveError> {
+        match self {
+            Self::Interface(name) => Live::open(name, options).map(Source::Interface),
+            Self::Agents(listen) => HepSocket::open(*listen).map(Source::Agents),
+        }
+    }
+}
+
 struct Ear {
     number: usize,
-    live: Option<Live>,
+    place: Place,
+    live: Option<Source>,
     /// The next frame, while others may still have earlier ones.
     held: Option<CaptureTime>,
     frame: Vec<u8>,
@@ -64,20 +129,23 @@ pub struct Ears {
 }
 
 impl Ears {
-    /// Begins to listen. `patient`: interfaces that are not there yet are waited for.
+    /// Begins to listen to interfaces, and on addresses for capture agents. `patient`: what is not there yet is waited for.
     ///
     /// # Errors
     /// What the first of them says that cannot be listened to.
     pub fn open(
         names: &[String],
+        agents: &[SocketAddr],
         options: Options,
         patient: bool,
         now: CaptureTime,
     ) -> Result<Self, LiveError> {
         let mut ears = Vec::new();
         let mut changes = Vec::new();
-        for name in names {
-            let live = match Live::open(name, &options) {
+        let places = names.iter().cloned().map(Place::Interface);
+        for place in places.chain(agents.iter().copied().map(Place::Agents)) {
+            let name = place.name();
+            let live = match place.open(&options) {
                 Ok(l) => Some(l),
                 Err(e) if patient && e.may_pass() => {
                     let interface = ears.len();
@@ -86,9 +154,10 @@ impl Ears {
                 }
                 Err(e) => return Err(e),
             };
-            let figures = Figures { name: name.clone(), up: live.is_some(), ..Figures::default() };
+            let figures = Figures { name, up: live.is_some(), ..Figures::default() };
             ears.push(Ear {
                 number: ears.len(),
+                place,
                 live,
                 held: None,
                 frame: Vec::new(),
@@ -135,7 +204,7 @@ impl Ears {
             }
             ear.held = None;
             if let Some(live) = &ear.live {
-                to(at, live.link, &ear.frame);
+                to(at, live.link(), &ear.frame);
             }
         }
         most
@@ -149,7 +218,7 @@ impl Ears {
                 continue;
             }
             e.retry_at = now + RETRY;
-            if let Ok(live) = Live::open(&e.figures.name, &self.options) {
+            if let Ok(live) = e.place.open(&self.options) {
                 (e.live, e.figures.up) = (Some(live), true);
                 let (name, since) = (e.figures.name.clone(), e.gone_since);
                 self.changes.push(Change::Back { interface: n, name, since });
@@ -184,7 +253,7 @@ impl Ears {
     pub fn dropped(&mut self) -> Dropped {
         let mut all = Dropped::default();
         for e in &mut self.ears {
-            let d = e.live.as_mut().map(Live::dropped).unwrap_or_default();
+            let d = e.live.as_mut().map(Source::dropped).unwrap_or_default();
             for sum in [&mut e.figures.dropped, &mut all] {
                 sum.kernel += d.kernel;
                 sum.interface += d.interface;
@@ -219,9 +288,9 @@ impl Ear {
         to: &mut impl FnMut(CaptureTime, LinkType, &[u8]),
     ) -> usize {
         let Some(live) = &mut self.live else { return 0 };
-        let link = live.link;
+        let link = live.link();
         for n in 0..most {
-            match live.take() {
+            match live.take(now) {
                 Got::Frame(at, bytes) => {
                     self.figures.packets += 1;
                     self.figures.bytes += bytes.len() as u64;
@@ -239,7 +308,7 @@ impl Ear {
 
     fn hold(&mut self, now: CaptureTime, changes: &mut Vec<Change>) {
         let Some(live) = self.live.as_mut().filter(|_| self.held.is_none()) else { return };
-        match live.take() {
+        match live.take(now) {
             Got::Frame(at, bytes) => {
                 self.figures.packets += 1;
                 self.figures.bytes += bytes.len() as u64;

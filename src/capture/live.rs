@@ -54,6 +54,16 @@ pub enum LiveError {
         /// The link type's number.
         link: i32,
     },
+    /// An address for HEP that cannot be had.
+    #[error(
+        "cannot listen for HEP on {listen}: {why}; is the address of this host, and no other program on the port?"
+    )]
+    Hep {
+        /// The address.
+        listen: std::net::SocketAddr,
+        /// What the system said.
+        why: String,
+    },
     /// The filter is wrong.
     #[error("the capture filter {filter:?} is wrong: {why}; see pcap-filter(7)")]
     Filter {
@@ -76,7 +86,7 @@ impl LiveError {
     /// May the interface come by itself, as when a host starts up?
     #[must_use]
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Down { .. } | Self::Other { .. })
+        matches!(self, Self::Missing { .. } | Self::Down { .. } | Self::Hep { .. } | Self::Other { .. })
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod bytes;
 pub mod ears;
 pub mod file;
+pub mod hep;
 pub mod live;
 pub mod merge;
 pub mod pcap;

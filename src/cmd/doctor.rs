@@ -106,7 +106,7 @@ fn listen(args: &Args, doctor: &mut Doctor) -> Result<CaptureTime, Failure> {
             .map_err(|e| Failure::Said(format!("cannot wait for signals: {e}")))?;
     }
     let options = Options { filter: String::new(), ring_mb: 64 };
-    let mut ears = Ears::open(&args.interfaces, options, false, wall_clock())?;
+    let mut ears = Ears::open(&args.interfaces, &[], options, false, wall_clock())?;
     let begun = steady();
     let most = Duration::from_secs(args.seconds);
     let bar = io::stderr().is_terminal();

@@ -1,6 +1,7 @@
 //! `earwitness record`: from interfaces to recordings, until SIGTERM.
 
 use super::{ConfigArgs, DataArgs, Exit, Failure, log};
+use crate::call::agents::AgentReport;
 use crate::call::note::Place;
 use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
@@ -8,12 +9,13 @@ use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
 use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
 use crate::pipeline::{
-    self, Calls, DiskStatus, Drops, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+    self, Calls, DiskStatus, Drops, HepAgent, Interface, Mode, Pipeline, Primary, Status, wall_clock,
 };
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +27,9 @@ pub struct Args {
     /// Interface to listen to, several times for several [default: those of the configuration]
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
+    /// Address to listen on for capture agents (HEP), several times for several, alone or beside -i
+    #[arg(long, value_name = "LISTEN")]
+    hep: Vec<SocketAddr>,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -45,17 +50,18 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
             .map_err(|e| Failure::Said(format!("cannot wait for signals: {e}")))?;
     }
     // Whoever asks for an interface wants to know that it is not there; a host that starts up waits for it.
-    let (names, patient) = match args.interfaces.as_slice() {
-        [] => (config.interfaces.as_slice(), true),
-        asked => (asked, false),
+    let (names, agents, patient) = if args.interfaces.is_empty() && args.hep.is_empty() {
+        (&config.interfaces, &config.hep, true)
+    } else {
+        (&args.interfaces, &args.hep, false)
     };
-    if names.is_empty() {
-        let what = "which interface? Name it with -i, or as `interfaces` in the configuration";
+    if names.is_empty() && agents.is_empty() {
+        let what = "which interface? Name it with -i, or as `interfaces` in the configuration; --hep is for capture agents";
         return Err(Failure::Usage(what.to_owned()));
     }
     let options = Options { filter: config.capture_filter.clone(), ring_mb: config.ring_mb };
     // Before anything else: from here on the kernel keeps what comes while the calls of the last run are looked up.
-    let ears = Ears::open(names, options, patient, wall_clock())?;
+    let ears = Ears::open(names, agents, options, patient, wall_clock())?;
     let pipeline = Pipeline::start(&data, &config, Mode::Live)?;
     let mut tap = Tap::new(ears, pipeline, &config, data);
     tell_systemd(NotifyState::Ready);
@@ -277,6 +283,7 @@ impl Tap {
             uptime_s: (self.looked - self.started).as_secs(),
             packets_per_s,
             capture: self.ears.figures().map(interface).collect(),
+            hep: listener.agents().into_iter().map(agent).collect(),
             drops: Drops {
                 kernel: self.dropped.kernel,
                 interface: self.dropped.interface,
@@ -296,6 +303,10 @@ impl Tap {
             mirror: self.pipeline.mirror(),
         });
     }
+}
+
+fn agent(a: AgentReport) -> HepAgent {
+    HepAgent { agent: a.agent, packets: a.packets, clock_behind_s: a.behind as f64 / 1e9 }
 }
 
 fn primary(p: PrimaryReport) -> Primary {

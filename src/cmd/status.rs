@@ -61,6 +61,13 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
         let up = if i.up { "listening" } else { "NOT THERE" };
         writeln!(out, "capture   {}: {up}, {} packets, {} bytes", i.interface, i.packets, i.bytes)?;
     }
+    for a in &s.hep {
+        let clock = match a.clock_behind_s {
+            0.0 => String::new(),
+            s => format!(", its clock is {s:.1} s behind"),
+        };
+        writeln!(out, "agent     {}: {} packets{clock}", a.agent, a.packets)?;
+    }
     writeln!(out, "          {} packets/s", s.packets_per_s)?;
     let d = &s.drops;
     writeln!(

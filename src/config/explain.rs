@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 15] = [
+const WHY: [(&str, &str); 16] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -14,6 +14,11 @@ const WHY: [(&str, &str); 15] = [
         "interfaces",
         "The interfaces that get the mirrored packets; -i goes before it. One named here that is not there yet, or\n\
          went away, is waited for: a recorder that gave up at boot would be found out when a call is missing.",
+    ),
+    (
+        "hep",
+        "Where no mirror reaches, an agent on the phone system can send what it hears (HEP, docs/hep.md). Addresses to\n\
+         listen on, [\"10.0.0.9:9060\"]; --hep goes before it. Anybody who can reach them can make calls up.",
     ),
     (
         "capture_filter",

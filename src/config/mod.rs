@@ -26,6 +26,9 @@ pub struct Config {
     /// Interfaces to record from.
     #[serde(deserialize_with = "values::interfaces")]
     pub interfaces: Vec<String>,
+    /// Addresses on which capture agents are listened to (HEP).
+    #[serde(deserialize_with = "values::hep")]
+    pub hep: Vec<SocketAddr>,
     /// What the kernel passes on, as a BPF expression; empty is everything.
     #[serde(deserialize_with = "values::capture_filter")]
     pub capture_filter: String,
@@ -71,6 +74,7 @@ impl Default for Config {
         Self {
             data: "./earwitness-data".into(),
             interfaces: Vec::new(),
+            hep: Vec::new(),
             capture_filter: String::new(),
             ring_mb: 256,
             flush_ms: 200,

@@ -21,6 +21,7 @@ fn what_explain_prints_loads_again() {
     let odd = Config {
         data: "/a b/\"c".into(),
         interfaces: vec!["eth0".into(), "mirror.7".into()],
+        hep: vec!["0.0.0.0:9060".parse().unwrap()],
         capture_filter: "host 10.0.0.5 or (udp and port 5060)".into(),
         ring_mb: 2047,
         flush_ms: 10,
@@ -77,6 +78,7 @@ fn an_error_names_file_line_and_key() {
             "10.0.0.5:5060",
         ),
         ("primaries = [\"0.0.0.0:5060\"]", ", line 1, key `primaries`: has \"0.0.0.0:5060\"", ""),
+        ("hep = [\"9060\"]", ", line 1, key `hep`: has \"9060\"; must be address:port", "0.0.0.0:9060"),
         ("on_primary_change = [\"\"]", ", line 1, key `on_primary_change`: must begin with a command", ""),
         ("log = \"trace\"", ", line 1, key `log`: must be one of error, warn, info, debug", ""),
         ("log_json = 1", ", line 1, key `log_json`: ", "boolean"),

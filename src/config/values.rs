@@ -109,6 +109,16 @@ pub(super) fn primaries<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<SocketAdd
     Vec::<String>::deserialize(d)?.into_iter().map(one).collect()
 }
 
+pub(super) fn hep<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let one = |text: String| match text.parse::<SocketAddr>() {
+        Ok(at) if at.port() != 0 && !at.ip().is_multicast() => Ok(at),
+        _ => Err(D::Error::custom(format!(
+            "has {text:?}; must be address:port as \"0.0.0.0:9060\" or \"[::]:9060\""
+        ))),
+    };
+    Vec::<String>::deserialize(d)?.into_iter().map(one).collect()
+}
+
 pub(super) fn command<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     let words = Vec::<String>::deserialize(d)?;
     if words.first().is_some_and(String::is_empty) || words.iter().any(|w| w.contains('\0')) {

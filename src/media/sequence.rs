@@ -63,6 +63,8 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
     let mut out = Sequence::default();
     let mut seen = Recent::new();
     let mut top: Option<(i64, Packet)> = None;
+    // Ticks of a packet: the last step to a neighbour.
+    let mut usual = 0;
     let mut starts = vec![];
     for (i, p) in packets.iter().enumerate() {
         let Some((high, last)) = top else {
@@ -73,11 +75,16 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
             continue;
         };
         let step = i32::from(p.sequence.wrapping_sub(last.sequence) as i16);
+        if step == 1 {
+            usual = p.timestamp.wrapping_sub(last.timestamp);
+        }
         let number = high + i64::from(step);
         let copy = seen.timestamp(number);
         if step <= 0 && copy == Some(p.timestamp) {
             out.duplicates += 1;
-        } else if continues(step, copy.is_some(), p, &last, clock) {
+        } else if continues(step, copy.is_some(), p, &last, clock)
+            && !(skips(step, p, &last, usual, clock) && confirmed(p, packets.get(i + 1)))
+        {
             seen.note(number, p.timestamp);
             out.packets.push(place(*p, number));
             if step > 0 {
@@ -144,6 +151,19 @@ fn continues(step: i32, used: bool, p: &Packet, last: &Packet, clock: u32) -> bo
         MIN_STEP..=0 => !used && ticks <= 0,
         _ => false,
     }
+}
+
+/// Numbers this far apart that belong together by time were given anew: a sender (or a bridge) went on with other ones.
+const SKIPS: i32 = 10;
+
+/// Does the numbering go on elsewhere, though no time passed in which so many packets could have been lost? Neither the
+/// timestamps nor the capture's clock had a quarter of it.
+fn skips(step: i32, p: &Packet, last: &Packet, usual: u32, clock: u32) -> bool {
+    let ticks = i64::from(p.timestamp.wrapping_sub(last.timestamp) as i32);
+    let lost = i64::from(step) * i64::from(usual);
+    let passed = p.at.secs_since(last.at) * f64::from(clock);
+    // A second and more between two packets is a pause, of which the steps tell nothing.
+    (1..=clock).contains(&usual) && step >= SKIPS && ticks < lost / 4 && passed < lost as f64 / 4.0
 }
 
 /// Is a jump believed? Only when the next packet goes on from it (RFC 3550's `bad_seq`).
@@ -238,6 +258,19 @@ mod tests {
         p.push(packet(4051, 4051, 4051 * 160));
         let s = order(&p, 8000);
         assert_eq!((s.lost, s.restarts), (4000, 0));
+    }
+
+    #[test]
+    fn numbers_that_skip_without_time_are_no_loss() {
+        let mut p = stream(25, 65_500, 4_294_967_000);
+        // 40 numbers on, and other timestamps, but only one packet time later.
+        p.extend((25..50).map(|i| packet(i, 3 + i as u16, 500 + i as u32 * 160)));
+        let s = order(&p, 8000);
+        assert_eq!((s.lost, s.restarts, s.strays), (0, 1, 0));
+        // A burst behind a loss: the timestamps tell that the packets were sent.
+        let mut p = stream(25, 0, 0);
+        p.extend((65..90).map(|i| packet(26, i as u16, i as u32 * 160)));
+        assert_eq!(order(&p, 8000).lost, 40);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Status {
     pub packets_per_s: u64,
     /// Each interface.
     pub capture: Vec<Interface>,
+    /// Each capture agent that sends what it hears (HEP).
+    #[serde(default)]
+    pub hep: Vec<HepAgent>,
     /// Packets lost on this host.
     pub drops: Drops,
     /// Calls.
@@ -58,6 +61,17 @@ pub struct Interface {
     pub kernel_drops: u64,
     /// Frames that the card could not take.
     pub interface_drops: u64,
+}
+
+/// A capture agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HepAgent {
+    /// Its number, as it says.
+    pub agent: u32,
+    /// Packets of calls since the start.
+    pub packets: u64,
+    /// What its clock is behind this host's, seconds; 0 when they agree within a second.
+    pub clock_behind_s: f64,
 }
 
 /// Packets lost on this host since the start.

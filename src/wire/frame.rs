@@ -22,6 +22,8 @@ pub enum LinkType {
     Pppoe,
     /// `LINKTYPE_C_HDLC` (104).
     CiscoHdlc,
+    /// A datagram of the Homer encapsulation protocol, from a socket of our own; no link type of libpcap.
+    Hep,
 }
 
 impl LinkType {
@@ -49,6 +51,8 @@ pub enum Network<'a> {
     Ip(&'a [u8]),
     /// An ARP packet.
     Arp(&'a [u8]),
+    /// A datagram of the Homer encapsulation protocol ([`super::hep`]).
+    Hep(&'a [u8]),
     /// Something of no interest here.
     Other,
 }
@@ -90,6 +94,7 @@ pub fn decode(link: LinkType, frame: &[u8]) -> Result<Network<'_>, FrameError> {
             let proto = be16(frame, 2).ok_or(FrameError::Short("C-HDLC"))?;
             by_ethertype(proto, rest(frame, 4))
         }
+        LinkType::Hep => Ok(Network::Hep(frame)),
         LinkType::Ppp => ppp(if frame.starts_with(&[0xff, 0x03]) { rest(frame, 2) } else { frame }),
     }
 }
@@ -131,16 +136,39 @@ fn mpls(mut b: &[u8]) -> Result<Network<'_>, FrameError> {
         let label = be32(b, 0).ok_or(FrameError::Short("MPLS"))?;
         b = rest(b, 4);
         if label & 0x100 != 0 {
-            return match b.first().map(|x| x >> 4) {
-                Some(4 | 6) => Ok(Network::Ip(b)),
-                // An Ethernet pseudowire, with or without a control word (RFC 4385).
-                Some(0) if be32(b, 0) == Some(0) => ethernet(rest(b, 4)),
-                Some(_) => ethernet(b),
-                None => Err(FrameError::Short("MPLS")),
-            };
+            return under_labels(b);
         }
     }
     Err(FrameError::Deep)
+}
+
+/// What is under MPLS labels says no header. An Ethernet pseudowire has a control word (RFC 4385) or none, and a MAC may
+/// begin like IP or like a control word: what makes sense as a whole goes first, the first nibble decides the rest.
+fn under_labels(b: &[u8]) -> Result<Network<'_>, FrameError> {
+    let nibble = b.first().ok_or(FrameError::Short("MPLS"))? >> 4;
+    let behind_word = rest(b, 4);
+    if nibble == 0 && is_frame(behind_word) {
+        return ethernet(behind_word);
+    }
+    if is_frame(b) {
+        return ethernet(b);
+    }
+    match nibble {
+        4 | 6 => Ok(Network::Ip(b)),
+        0 if be32(b, 0) == Some(0) => ethernet(behind_word),
+        _ => ethernet(b),
+    }
+}
+
+/// Is this an Ethernet frame beyond doubt: does what follows its type begin as that type says?
+fn is_frame(b: &[u8]) -> bool {
+    let nibble = b.get(14).map(|x| x >> 4);
+    match be16(b, 12) {
+        Some(0x0800) => nibble == Some(4),
+        Some(0x86dd) => nibble == Some(6),
+        Some(0x0806 | 0x8100 | 0x88a8 | 0x9100 | 0x8847 | 0x8864) => b.len() > 18,
+        _ => false,
+    }
 }
 
 /// PPP (RFC 1661): a protocol number, compressed to one byte or not.

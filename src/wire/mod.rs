@@ -10,6 +10,7 @@ pub mod bib;
 pub mod endpoint;
 pub mod fragments;
 pub mod frame;
+pub mod hep;
 pub mod icmp;
 pub mod ip;
 pub mod multipart;
@@ -23,6 +24,7 @@ pub mod siprec;
 mod transfer;
 pub mod transport;
 pub mod tunnel;
+pub mod websocket;
 
 /// The first `N` bytes of `b` from `at` as an array; `None` when they are not all there.
 pub(crate) fn array<const N: usize>(b: &[u8], at: usize) -> Option<[u8; N]> {

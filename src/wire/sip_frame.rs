@@ -90,6 +90,13 @@ const METHODS: [&[u8]; 14] = [
     b"PUBLISH ",
 ];
 
+/// Could these first few bytes of a segment begin a message? Its first line may be cut by the end of the segment.
+#[must_use]
+pub fn may_begin(b: &[u8]) -> bool {
+    let begins = |word: &[u8]| b.starts_with(word) || (b.len() >= 4 && word.starts_with(b));
+    b.len() < 16 && (begins(b"SIP/2.0 ") || METHODS.iter().any(|m| begins(m)))
+}
+
 /// Where the next message begins, behind the first byte.
 fn next_start(b: &[u8]) -> Option<usize> {
     memmem::find_iter(b, b"SIP/2.0").find_map(|at| {

@@ -1,6 +1,7 @@
 //! Tunnels that mirrors use: from the outer IP packet to the frame that was mirrored.
 
 use super::frame::{FrameError, Network, by_ethertype, ethernet};
+use super::hep;
 use super::ip::{Ip, protocol};
 use super::transport::Udp;
 use super::{be16, be32};
@@ -42,11 +43,14 @@ pub fn over_udp<'a>(udp: &Udp<'a>) -> Option<Result<Network<'a>, FrameError>> {
             })
         }
         37008 if *b.first()? == 1 => Some(tzsp(b)),
+        // GTP-U version 1 (3GPP TS 29.281): a user's packet.
+        2152 if b.first()? >> 4 == 3 && *b.get(1)? == 255 => Some(gtp(b)),
+        9060 if hep::is_hep3(b) => Some(Ok(Network::Hep(b))),
         _ => None,
     }
 }
 
-/// GRE (RFC 2784, 2890), version 0; ERSPAN types I to III are what Cisco's remote SPAN puts into it.
+/// GRE (RFC 1701, 2784, 2890), version 0; ERSPAN types I to III are what Cisco's remote SPAN puts into it.
 fn gre(b: &[u8]) -> Result<Network<'_>, FrameError> {
     let short = FrameError::Short("GRE");
     let flags = be16(b, 0).ok_or(short)?;
@@ -54,8 +58,20 @@ fn gre(b: &[u8]) -> Result<Network<'_>, FrameError> {
     if flags & 0x7 != 0 {
         return Ok(Network::Other); // version 1 is PPTP
     }
-    let optional = [0x8000, 0x2000, 0x1000].iter().filter(|&&f| flags & f != 0).count();
-    let inner = b.get(4 + 4 * optional..).ok_or(short)?;
+    // Checksum and offset (there for either), key, sequence number.
+    let optional = [0xc000, 0x2000, 0x1000].iter().filter(|&&f| flags & f != 0).count();
+    let mut at = 4 + 4 * optional;
+    if flags & 0x4000 != 0 {
+        // Routing: entries up to one of length 0 (RFC 1701).
+        loop {
+            let length = usize::from(*b.get(at + 3).ok_or(short)?);
+            at += 4 + length;
+            if length == 0 {
+                break;
+            }
+        }
+    }
+    let inner = b.get(at..).ok_or(short)?;
     match proto {
         0x6558 => ethernet(inner),
         // Type I has neither sequence number nor ERSPAN header, type II has both.
@@ -64,6 +80,20 @@ fn gre(b: &[u8]) -> Result<Network<'_>, FrameError> {
         0x22eb => erspan3(inner),
         e => by_ethertype(e, inner),
     }
+}
+
+/// GTP-U: four bytes more when a flag says so, then extension headers of 4 × their length.
+fn gtp(b: &[u8]) -> Result<Network<'_>, FrameError> {
+    let short = FrameError::Short("GTP-U");
+    let flags = *b.first().ok_or(short)?;
+    let mut at = if flags & 7 == 0 { 8 } else { 12 };
+    let mut next = if flags & 4 == 0 { 0 } else { *b.get(11).ok_or(short)? };
+    while next != 0 {
+        let length = usize::from(*b.get(at).ok_or(short)?).max(1) * 4;
+        next = *b.get(at + length - 1).ok_or(short)?;
+        at += length;
+    }
+    Ok(Network::Ip(b.get(at..).ok_or(short)?))
 }
 
 /// ERSPAN type III (draft-foschiano-erspan-03): 12 bytes, 8 more when the last bit says so.
@@ -81,8 +111,9 @@ fn erspan3(b: &[u8]) -> Result<Network<'_>, FrameError> {
 /// TZSP (TaZmen sniffer protocol): tags until the end tag, then the frame.
 fn tzsp(b: &[u8]) -> Result<Network<'_>, FrameError> {
     let short = FrameError::Short("TZSP");
-    if be16(b, 2).ok_or(short)? != 1 {
-        return Ok(Network::Other); // not Ethernet
+    // Keep-alives (4) and port openers (5) carry nothing; what is not Ethernet is not read.
+    if matches!(b.get(1), Some(4 | 5)) || be16(b, 2).ok_or(short)? != 1 {
+        return Ok(Network::Other);
     }
     let mut at = 4;
     loop {
@@ -142,12 +173,14 @@ mod tests {
         assert_eq!(through(17, &udp(4790, &[0x0c, 0, 0, 1, 0, 0, 5, 0, 0x45, 9, 9])), [0x45, 9, 9]);
         assert_eq!(through(17, &udp(6081, &cat(&[1, 0, 0x65, 0x58, 0, 0, 1, 0, 7, 7, 7, 7]))), [0x45, 9, 9]);
         assert_eq!(through(17, &udp(37008, &cat(&[1, 0, 0, 1, 10, 1, 99, 0, 1]))), [0x45, 9, 9]);
+        let gtp = [0x34, 255, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 9, 0, 0x45, 9, 9];
+        assert_eq!(through(17, &udp(2152, &gtp)), [0x45, 9, 9]);
     }
 
     proptest! {
         #[test]
         fn never_panics(b in proptest::collection::vec(any::<u8>(), 0..80),
-                        port in prop_oneof![Just(4789u16), Just(8472), Just(4790), Just(6081), Just(37008)]) {
+                        port in prop_oneof![Just(4789u16), Just(8472), Just(4790), Just(6081), Just(37008), Just(2152), Just(9060)]) {
             let _ = gre(&b);
             let _ = over_udp(&Udp { source_port: 1, destination_port: port, payload: &b, missing: 0 });
         }

@@ -57,6 +57,10 @@ pub const OWNERS_PER_PLACE: usize = 64;
 /// Halves of Built-in Bridge calls that wait for the other: 2 s of 10,000 a second.
 pub const HALVES_WAITING: usize = 20_000;
 
+/// Dialogs of Built-in Bridges that have ended and wait for their call to be resumed; when there are more, none is waited
+/// for. 20,000 recorded calls.
+pub const RESUMES_AWAITED: usize = 40_000;
+
 /// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
 pub const TOMBSTONES: usize = 100_000;
 

@@ -133,7 +133,7 @@ impl Pipeline {
         };
         let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), disk };
         let mut p = Self {
-            listener: Listener::new(patience(config)),
+            listener: Listener::new(patience(config, mode)),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
             _stop: StopThreads(shared.clone()),
             resumed: Vec::new(),
@@ -434,11 +434,17 @@ enum Left {
     Spool(io::Error),
 }
 
-fn patience(config: &Config) -> Patience {
+fn patience(config: &Config, mode: Mode) -> Patience {
+    let resume = match mode {
+        Mode::Live => config.resume_timeout_s,
+        // Nobody waits for the recording: a replay has all the time that a hold may take.
+        Mode::Replay => config.hold_timeout_s.max(config.resume_timeout_s),
+    };
     Patience {
         media: Duration::from_secs(config.media_timeout_s),
         hold: Duration::from_secs(config.hold_timeout_s),
         setup: Duration::from_secs(config.setup_timeout_s),
+        resume: Duration::from_secs(resume),
     }
 }
 

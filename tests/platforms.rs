@@ -31,6 +31,18 @@ macro_rules! platforms {
 
 // A line each, in the order of the modules in scripts/platforms.
 platforms! {
+    cisco_pair
+    cisco_far_first_tcp
+    cisco_same_recorder_port
+    cisco_one_port_dummies
+    cisco_old_version
+    cisco_no_refci
+    cisco_two_devices_one_reference
+    cisco_hold
+    cisco_hold_same_stream_numbers
+    cisco_hold_nobye_after
+    cisco_conference
+    cisco_far_end_changes
     plain_call
 }
 

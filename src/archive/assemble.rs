@@ -12,7 +12,7 @@ use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
 use crate::limits::STREAMS_PER_CALL;
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -110,12 +110,15 @@ fn name_by_direction(found: &mut [StreamStory]) {
 /// The same stream heard on both sides of a media relay is heard once in the sound: what a party says must not be
 /// added to itself.
 fn silence_copies(found: &mut [StreamStory]) {
-    let mut heard = BTreeSet::new();
+    let mut heard: BTreeMap<_, CaptureTime> = BTreeMap::new();
     for s in found.iter_mut().filter(|s| s.is_audible()) {
-        if !heard.insert((s.row.party.clone(), s.ssrc, s.begins)) {
+        let until = heard.entry((s.row.party.clone(), s.ssrc, s.begins)).or_insert(CaptureTime(i64::MIN));
+        // Some phones number every stream alike: what comes after the end of the first is another one.
+        if s.row.started_at <= *until {
             s.voices.clear();
             s.copy = true;
         }
+        *until = (*until).max(s.row.ended_at);
     }
 }
 
@@ -144,14 +147,16 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         }
         _ => identity::of_dialogs(&call_ids),
     };
-    let mut identifiers = std::collections::BTreeMap::new();
+    let mut identifiers = BTreeMap::new();
     for l in legs {
         for (k, v) in &l.portrait.identifiers {
             identifiers.entry(k.clone()).or_insert_with(|| v.clone());
         }
     }
     for b in dialogs.iter().filter_map(|d| d.bib.as_ref()) {
-        identifiers.entry("x-refci".to_owned()).or_insert_with(|| b.refci.clone());
+        if !b.refci.is_empty() {
+            identifiers.entry("x-refci".to_owned()).or_insert_with(|| b.refci.clone());
+        }
         if let Some(f) = &b.far_refci {
             identifiers.entry("x-farendrefci".to_owned()).or_insert_with(|| f.clone());
         }
@@ -190,6 +195,7 @@ fn close(
     ended: &dyn Fn(usize) -> bool,
 ) {
     let last = legs.iter().filter_map(|l| l.last_at).max();
+    let dialogs = &latest(dialogs);
     let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
     let answered = dialogs.iter().any(|d| d.answered_at.is_some());
     // The last packet of legs whose own BYE was not seen: they went on.
@@ -217,6 +223,14 @@ fn close(
         let us = (to.micros() - from.micros()).max(0);
         record.duration_s = Some(us as f64 / 1e6);
     }
+}
+
+/// The dialogs that were up when the last one began: how the others ended is not how the call did.
+fn latest<'a>(dialogs: &[&'a Dialog]) -> Vec<&'a Dialog> {
+    let begun = dialogs.iter().map(|d| d.first_at).max().unwrap_or_default();
+    let up = |d: &&&Dialog| d.ended_at().is_none_or(|end| end > begun);
+    let all: Vec<&Dialog> = dialogs.iter().filter(up).copied().collect();
+    if all.is_empty() { dialogs.to_vec() } else { all }
 }
 
 /// Sample 0: the answer, or the first sound when that came earlier.

@@ -3,7 +3,7 @@
 use super::assemble::{Assembled, assemble};
 use super::seal::{Part, Sealed, folders};
 use super::settle::{Claim, Extent, apart};
-use super::{naming, packets, wav};
+use super::{bridge, naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
@@ -92,7 +92,8 @@ impl Archive {
     /// # Errors
     /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
     pub fn finish<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Outcome, FinishError> {
-        let legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        let mut legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        bridge::tell(&mut legs);
         let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
         if let Some(c) = &job.carried {
             call.carry(c);

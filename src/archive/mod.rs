@@ -1,6 +1,7 @@
 //! I/O. A finished call becomes files on disk and, once they are safely there, a [`seal::Sealed`] call.
 
 pub mod assemble;
+pub mod bridge;
 pub mod finish;
 mod gaps;
 pub mod naming;

@@ -1,5 +1,6 @@
 //! Who is who: kind, parties and speakers of a call from the stories of its legs.
 
+use super::bridge;
 use crate::call::dialog::Dialog;
 use crate::call::note::Note;
 use crate::call::offer::{Side, Speaker};
@@ -36,7 +37,7 @@ pub fn cast(legs: &[LegStory]) -> Cast {
         return nobody();
     };
     if dialogs.iter().any(|d| d.bib.is_some()) {
-        return built_in_bridge(&dialogs);
+        return bridge::cast(&dialogs);
     }
     let told: Vec<Participant> = legs.iter().flat_map(|l| told(&l.portrait)).collect();
     let kind = if dialogs.iter().any(|d| d.siprec) { Kind::Siprec } else { Kind::Call };
@@ -65,28 +66,7 @@ fn told(p: &Portrait) -> Vec<Participant> {
     out
 }
 
-fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
-    let near = dialogs.iter().find(|d| d.bib.as_ref().is_some_and(|b| b.leg == Leg::Near));
-    let any = dialogs.iter().find_map(|d| d.bib.as_ref());
-    let bib = near.and_then(|d| d.bib.as_ref()).or(any);
-    let address = |a: Option<&String>| Party { number: a.cloned(), ..Party::default() };
-    let mut caller = address(bib.and_then(|b| b.near_address.as_ref()));
-    if let Some(d) = near {
-        caller.uri = party(&d.from).uri;
-        caller.name.clone_from(&d.from.name);
-    }
-    let callee = address(bib.and_then(|b| b.far_address.as_ref()));
-    let mut participants = vec![participant(&caller), participant(&callee)];
-    for (p, device) in participants
-        .iter_mut()
-        .zip([bib.and_then(|b| b.near_device.clone()), bib.and_then(|b| b.far_device.clone())])
-    {
-        p.device = device;
-    }
-    Cast { kind: Kind::Bib, caller, callee, participants: name_parties(participants) }
-}
-
-fn participant(p: &Party) -> Participant {
+pub(super) fn participant(p: &Party) -> Participant {
     Participant {
         uri: p.uri.clone(),
         number: p.number.clone(),
@@ -99,7 +79,7 @@ fn as_party(p: &Participant) -> Party {
     Party { uri: p.uri.clone(), number: p.number.clone(), name: p.name.clone() }
 }
 
-fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
+pub(super) fn name_parties(mut participants: Vec<Participant>) -> Vec<Participant> {
     for (i, p) in participants.iter_mut().enumerate() {
         p.party = word(i);
     }

@@ -2,6 +2,7 @@
 //! of a call is a function of its spool.
 
 use super::assemble::assemble;
+use super::bridge;
 use crate::call::listener::Over;
 use crate::call::record::{CallRecord, State};
 use crate::spool::format::MEDIA;
@@ -40,7 +41,7 @@ pub fn look(data: &Path, streams: bool, media_bytes: u64) -> io::Result<(Vec<InP
         let record = if all {
             whole(&folders)
         } else if legs.iter().any(|l| l.dialog.is_some()) {
-            so_far(&legs)
+            so_far(legs)
         } else if let Some(less) = left.checked_sub(bytes) {
             left = less;
             whole(&folders)
@@ -59,10 +60,12 @@ pub fn look(data: &Path, streams: bool, media_bytes: u64) -> io::Result<(Vec<InP
 pub fn whole(folders: &[PathBuf]) -> Option<CallRecord> {
     // A leg that is gone was sealed meanwhile; one that cannot be read is told of by the recorder.
     let legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
-    so_far(&legs)
+    so_far(legs)
 }
 
-fn so_far(legs: &[LegStory]) -> Option<CallRecord> {
+fn so_far(mut legs: Vec<LegStory>) -> Option<CallRecord> {
+    bridge::tell(&mut legs);
+    let legs = &legs;
     if legs.iter().all(|l| l.packets == 0) {
         return None;
     }

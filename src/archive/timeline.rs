@@ -131,7 +131,7 @@ fn own_troubles(legs: &[LegStory]) -> Vec<Event> {
                     Place::Disk => own.entry("at the disk").or_default().push(lost),
                 }
             }
-            Note::Carried(_) | Note::Joined { .. } => {}
+            Note::Carried(_) | Note::Joined { .. } | Note::Same { .. } => {}
         }
     }
     let mut out = Vec::new();

@@ -18,6 +18,7 @@ impl Roster {
         self.sweep_setups(counters, out);
         let over: Vec<(u64, Over)> =
             self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
+        self.rest(now);
         let mut setups = 0;
         for (call, over) in over {
             // The end of a flood must not be a flood for the disk.
@@ -68,7 +69,7 @@ impl Roster {
             return (idle > self.patience.media).then_some((last, Over::Silent));
         };
         if d.ended_at().is_some() {
-            return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
+            return (now.since(leg.last_at) > self.linger(d)).then_some((last, Over::Signalled));
         }
         let (patience, over) = match (d.answered_at, leg.media_at) {
             // Early media, then ringing: silence is no end before the answer.
@@ -89,6 +90,10 @@ impl Roster {
             self.answered(*id, out);
             self.switchboard.remove(*id, now);
             let Some(leg) = self.legs.remove(id) else { continue };
+            self.resting -= usize::from(leg.rests);
+            if let Some(bib) = leg.dialog.as_ref().and_then(|d| d.bib.as_ref()) {
+                self.pairing.end(bib, call);
+            }
             if let Some(p) = leg.primary {
                 self.recorded.remove(&(p, *id));
             }

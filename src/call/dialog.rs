@@ -4,6 +4,7 @@
 //! the same state in both. It keys on the Call-ID and forgives the rest: tags that are missing, an ACK or BYE whose
 //! CSeq names another method, messages that were never captured.
 
+use super::bridge::FarEnd;
 use super::offer::{Negotiation, Side};
 use super::record::{Cause, Event};
 use super::session::Pending;
@@ -74,6 +75,10 @@ pub struct Dialog {
     pub failed: Option<(CaptureTime, u16)>,
     /// First BYE.
     pub bye_at: Option<CaptureTime>,
+    /// Who sent it.
+    pub bye_by: Option<Side>,
+    /// Who was the far end of a Built-in Bridge, since when.
+    pub far_ends: Vec<FarEnd>,
     /// Offers and answers.
     pub media: Negotiation,
     /// Holds and pauses in order.
@@ -141,6 +146,8 @@ impl Dialog {
             cancel_at: None,
             failed: None,
             bye_at: None,
+            bye_by: None,
+            far_ends: Vec::new(),
             media: Negotiation::default(),
             holds: Vec::new(),
             events: Vec::new(),
@@ -167,6 +174,7 @@ impl Dialog {
         }
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
+        self.note_far_end(heard, side);
         match (m.method(), m.status()) {
             (b"INVITE", None) => {
                 if self.invite_at.is_none() && !self.late {
@@ -194,6 +202,7 @@ impl Dialog {
             (b"BYE", None) if self.is_surplus(m) => {}
             (b"BYE", None) => {
                 self.bye_at.get_or_insert(at);
+                self.bye_by.get_or_insert(side);
             }
             (b"REFER", None) => {
                 let to = m.text("refer-to").unwrap_or_default();

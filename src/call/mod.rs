@@ -1,10 +1,12 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
 mod alone;
+pub mod bridge;
 mod clocks;
 mod closing;
 pub mod dialog;
 mod guard;
+mod holding;
 pub mod identity;
 mod joining;
 pub mod listener;

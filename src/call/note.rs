@@ -54,4 +54,11 @@ pub enum Note {
         /// Its Call-ID.
         call_id: String,
     },
+    /// The dialog is of the call of another dialog.
+    Same {
+        /// Its Call-ID.
+        call_id: String,
+        /// What tells so: `resumed`, `same-session` …
+        why: String,
+    },
 }

@@ -39,6 +39,8 @@ pub(super) struct Leg {
     pub(super) primary: Option<Endpoint>,
     /// Its primary was lost while it was up; noted in its spool.
     pub(super) carried: Option<Carried>,
+    /// It has ended, and only waits for its call to be resumed.
+    pub(super) rests: bool,
 }
 
 /// Everything that is up.
@@ -56,6 +58,8 @@ pub struct Roster {
     pub(super) switchboard: Switchboard,
     pub(super) prebuffer: Prebuffer,
     pub(super) pairing: Pairing,
+    /// Legs that only wait for their call to be resumed.
+    pub(super) resting: usize,
     /// What watches the primaries.
     pub(super) witness: Witness,
     /// The time of the last frame that is believed: how long a leg has been silent is told by it.
@@ -89,6 +93,7 @@ impl Roster {
             switchboard: Switchboard::default(),
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
+            resting: 0,
             witness: Witness::default(),
             now: CaptureTime::default(),
             listens_since: None,
@@ -139,7 +144,7 @@ impl Roster {
             *t = (*t).min(now);
         }
         self.farewells.clear();
-        self.pairing = Pairing::default();
+        self.pairing.set_back();
         self.prebuffer.set_back(now);
         self.switchboard.set_back(now);
         self.witness.set_back();
@@ -263,8 +268,7 @@ impl Roster {
         }
         let dialog = Dialog::new(heard);
         let (id, own) = (self.leg_number(), self.call_number());
-        let joined = dialog.bib.as_ref().and_then(|bib| self.pairing.join(heard.at, bib, own));
-        let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        let (call, held) = self.call_of(heard.at, &dialog, own);
         if call != own {
             self.next_call -= 1;
         }
@@ -279,7 +283,21 @@ impl Roster {
             ..Leg::default()
         };
         self.begin(id, name, leg, heard.message.status().is_none(), out);
+        if held {
+            self.note_same(id, call, "resumed", out);
+        }
         Some(id)
+    }
+
+    /// The call that a new dialog is of, and whether that one was held: the other half of a Built-in Bridge, or the call
+    /// that goes on; else a new one.
+    fn call_of(&mut self, at: CaptureTime, dialog: &Dialog, own: u64) -> (u64, bool) {
+        let Some(bib) = &dialog.bib else { return (own, false) };
+        let held = self.held_call(bib);
+        let paired = self.pairing.join(at, bib, held.unwrap_or(own));
+        let call = paired.filter(|c| self.calls.contains_key(c)).or(held).unwrap_or(own);
+        self.pairing.begin(bib, call);
+        (call, held == Some(call))
     }
 
     pub(super) fn open(&mut self, id: LegId, name: &str, leg: Leg, out: &mut impl Output) {
@@ -302,9 +320,14 @@ impl Roster {
     /// Goes on with a leg of an earlier run. Legs come in order of their beginning.
     pub fn resume(&mut self, r: Resumed) -> LegId {
         let (id, own) = (self.leg_number(), self.call_number());
+        let same = r.same.as_ref().and_then(|c| self.by_call_id.get(c.as_bytes()));
+        let same = same.and_then(|id| self.legs.get(id)).map(|l| l.call);
         let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
-        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, own));
-        let call = paired.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, same.unwrap_or(own)));
+        let call = paired.filter(|c| self.calls.contains_key(c)).or(same).unwrap_or(own);
+        if let Some((_, bib)) = bib {
+            self.pairing.begin(bib, call);
+        }
         let mut leg = Leg {
             call,
             ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),

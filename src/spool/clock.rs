@@ -56,7 +56,7 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
                 moved(to);
             }
             Note::Carried(c) => moved(&mut c.lost_at),
-            Note::Joined { .. } => {}
+            Note::Joined { .. } | Note::Same { .. } => {}
         }
         shift = shift.saturating_add(step);
     }

@@ -108,6 +108,21 @@ pub const FLOWS_PER_LEG: usize = 1_024;
 /// Media descriptions remembered of one dialog; descriptions that repeat an earlier one do not count.
 pub const MEDIA_PER_DIALOG: usize = 256;
 
+/// What one dialog may name other calls by.
+pub const REFERENCES_PER_DIALOG: usize = 64;
+
+/// What one call may be known to others by.
+pub const REFERENCES_PER_CALL: usize = 256;
+
+/// Calls that are told to be linked to one; a number that hundreds share links none of them.
+pub const LINKS_PER_CALL: usize = 64;
+
+/// Legs that are put together to one call for what their messages say: a B2BUA that tries phone after phone.
+pub const LEGS_PER_CALL: usize = 32;
+
+/// Digits dialled in the signalling of one dialog.
+pub const DIGITS_PER_DIALOG: usize = 1_000;
+
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;
 

@@ -1,4 +1,5 @@
 """Cisco Built-in Bridge: two dialogs of CUCM to the recorder for each recorded call."""
+from trunk import _id
 from wire import sdp, sip
 
 CUCM, RECORDER, PHONE = ('10.2.0.30', 5060), ('10.2.0.20', 5060), '10.2.0.10'
@@ -247,3 +248,19 @@ def cisco_far_end_changes(c):
         {'party': 'caller', 'number': '4062', 'joined_at': None, 'left_at': None},
         {'party': 'callee', 'number': '8172710497', 'left_at': '2026-09-21T14:13:20.700000Z'},
         {'party': 'p3', 'number': '5551212', 'device': 'SEP77', 'joined_at': '2026-09-21T14:13:20.700000Z', 'left_at': None}])]}
+
+
+def cisco_agents(c):
+    """two recorded agents talk to each other: two recordings, their references the other way round, linked"""
+    one = _pair(c, 'x', (20000, 20002), far='4063', far_device='SEP02')
+    params = WHOLE.replace('SEP01', 'SEP02').replace('nearendaddr=4062', 'nearendaddr=4063')
+    two = _pair(c, 'y', (20004, 20006), params=params, refci=49081900, far_refci=49081901, far='4062', far_device='SEP01')
+    for n, leg in enumerate((*one, *two)):
+        leg.begin(0.002 * n)
+    _speak(c, 0.2, 1.0, *one)
+    _speak(c, 0.2, 1.0, *two, tones=(1000, 440), ports=(24700, 24704), ssrc=(3, 4))
+    for leg in (*one, *two):
+        leg.end(1.3)
+    return {'calls': [_call('xnear', 'xfar', callee={'number': '4063'}, links=[{'id': _id('ynear', 'yfar'), 'why': 'agents'}]),
+                      _call('ynear', 'yfar', caller={'number': '4063'}, callee={'number': '4062'}, tones=[1000, 440],
+                            links=[{'id': _id('xnear', 'xfar'), 'why': 'agents'}])]}

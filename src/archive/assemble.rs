@@ -1,6 +1,7 @@
 //! From the stories of legs and streams to the record of the call. No files are touched here.
 
 use super::gaps::{Missing, seconds};
+use super::legs;
 use super::parties::{self, Cast, MIXED};
 use super::streams::{self, StreamStory};
 use super::timeline::events;
@@ -8,8 +9,8 @@ use crate::call::dialog::Dialog;
 use crate::call::identity;
 use crate::call::listener::Over;
 use crate::call::note::Note;
-use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
-use crate::limits::STREAMS_PER_CALL;
+use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, Reference, State};
+use crate::limits::{REFERENCES_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
 use std::collections::BTreeMap;
@@ -69,6 +70,8 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
         }
     }
     silence_copies(&mut found);
+    let many = legs.iter().filter(|l| l.dialog.is_some()).count();
+    legs::silence_passed_on(cast.kind, &mut found, &told, many);
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
@@ -83,6 +86,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let missing = Missing { dialogs: &dialogs, found: &found, legs, origin, ended, late };
     record.gaps = missing.gaps();
     record.dtmf = dtmf(&found, origin);
+    legs::add_dialled(&mut record.dtmf, &dialogs, cast.kind, &|at| seconds(at, origin));
     record.events = events(&dialogs, &found, legs, unreported + unlisted, &record, late);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
     let mut call = Assembled { record, streams: found, origin, channels };
@@ -166,7 +170,7 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         kind: cast.kind,
         platform: legs.iter().find_map(|l| l.portrait.platform).map(str::to_owned),
         state: State::Completed,
-        call_ids,
+        call_ids: call_ids.clone(),
         caller: cast.caller.clone(),
         callee: cast.callee.clone(),
         participants: cast.participants.clone(),
@@ -183,7 +187,22 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         dtmf: Vec::new(),
         events: Vec::new(),
         files: Vec::new(),
+        links: Vec::new(),
+        references: references(dialogs, &call_ids),
     }
+}
+
+/// What other calls may know this one by, each once.
+fn references(dialogs: &[&Dialog], own: &[String]) -> Vec<Reference> {
+    let mut out: Vec<Reference> = Vec::new();
+    for r in dialogs.iter().flat_map(|d| &d.references) {
+        let inside = r.call_id.as_ref().is_some_and(|c| own.contains(c));
+        let known = |o: &Reference| Reference { at: r.at, ..o.clone() } == *r;
+        if !inside && out.len() < REFERENCES_PER_CALL && !out.iter().any(known) {
+            out.push(r.clone());
+        }
+    }
+    out
 }
 
 /// How and when it ended.

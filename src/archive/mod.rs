@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod bridge;
 pub mod finish;
+mod legs;
 mod gaps;
 pub mod naming;
 pub mod packets;

@@ -1,5 +1,6 @@
 //! The timeline of a call: what its dialogs did, what its streams show, and what this recorder has to say of itself.
 
+use super::legs::tell_once;
 use super::settle::NOT_DECODED;
 use super::streams::StreamStory;
 use crate::call::dialog::Dialog;
@@ -20,7 +21,7 @@ pub(super) fn events(
     record: &CallRecord,
     late: bool,
 ) -> Vec<Event> {
-    let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
+    let mut out: Vec<Event> = tell_once(dialogs);
     let mut note =
         |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
     let begins = legs.iter().filter_map(|l| l.first_at).min().unwrap_or_default();

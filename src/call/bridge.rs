@@ -31,6 +31,11 @@ impl Dialog {
             return;
         }
         let Some(b) = Bib::parse(&NameAddr::parse(m.header("from").unwrap_or_default())) else { return };
+        // The leg, and so the call, is that of the INVITE.
+        let own = self.bib.clone().map(|own| Bib { far_refci: b.far_refci.clone(), ..own });
+        if let Some(own) = own {
+            self.refer_bridge(&own, heard.at);
+        }
         let last = self.far_ends.last();
         // What a message leaves out has not changed.
         let or = |new: Option<String>, old: Option<&Option<String>>| new.or_else(|| old.cloned().flatten());

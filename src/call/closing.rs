@@ -88,9 +88,13 @@ impl Roster {
         let carried: Vec<Carried> = legs.iter().filter_map(|id| self.carry(*id, out)).collect();
         for id in &legs {
             self.answered(*id, out);
-            self.switchboard.remove(*id, now);
+            let flows = self.switchboard.remove(*id, now);
+            self.relayed.forget(*id, &flows);
             let Some(leg) = self.legs.remove(id) else { continue };
             self.resting -= usize::from(leg.rests);
+            if let Some(d) = &leg.dialog {
+                self.forget_tokens(*id, d);
+            }
             if let Some(bib) = leg.dialog.as_ref().and_then(|d| d.bib.as_ref()) {
                 self.pairing.end(bib, call);
             }

@@ -5,9 +5,11 @@
 //! CSeq names another method, messages that were never captured.
 
 use super::bridge::FarEnd;
+use super::dialled::Dialled;
 use super::offer::{Negotiation, Side};
-use super::record::{Cause, Event};
+use super::record::{Cause, Event, Reference};
 use super::session::Pending;
+use super::session_id::Token;
 use crate::time::CaptureTime;
 use crate::wire::bib::Bib;
 use crate::wire::endpoint::Endpoint;
@@ -79,6 +81,12 @@ pub struct Dialog {
     pub bye_by: Option<Side>,
     /// Who was the far end of a Built-in Bridge, since when.
     pub far_ends: Vec<FarEnd>,
+    /// What other calls may know it by.
+    pub references: Vec<Reference>,
+    /// Digits dialled in its signalling.
+    pub dialled: Vec<Dialled>,
+    /// Identifiers of its session, which other legs of it carry.
+    pub tokens: Vec<Token>,
     /// Offers and answers.
     pub media: Negotiation,
     /// Holds and pauses in order.
@@ -148,6 +156,9 @@ impl Dialog {
             bye_at: None,
             bye_by: None,
             far_ends: Vec::new(),
+            references: Vec::new(),
+            tokens: Vec::new(),
+            dialled: Vec::new(),
             media: Negotiation::default(),
             holds: Vec::new(),
             events: Vec::new(),
@@ -162,7 +173,10 @@ impl Dialog {
     pub fn begins_with(message: &Message<'_>) -> bool {
         const OF_CALLS: [&[u8]; 8] =
             [b"INVITE", b"ACK", b"BYE", b"CANCEL", b"UPDATE", b"PRACK", b"INFO", b"REFER"];
+        // REFER outside a dialog asks for a call, and is none.
+        let refers = message.method() == b"REFER";
         OF_CALLS.contains(&message.method())
+            && !(refers && (message.status().is_some() || tag_of(message, "to").is_none()))
     }
 
     /// Takes a message; says whether it named an address for media that was not known before.
@@ -204,12 +218,14 @@ impl Dialog {
                 self.bye_at.get_or_insert(at);
                 self.bye_by.get_or_insert(side);
             }
+            (b"INFO", None) => self.dial(m, at, side, cseq),
             (b"REFER", None) => {
                 let to = m.text("refer-to").unwrap_or_default();
                 self.note(at, "transfer", format!("REFER to {to}"));
             }
             _ => {}
         }
+        self.refer(heard, side);
         let new = self.negotiate(heard, side, cseq);
         if let (b"INVITE" | b"UPDATE", Some(code @ 300..)) = (m.method(), m.status()) {
             self.reject(at, side.other(), cseq, code);

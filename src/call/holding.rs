@@ -50,7 +50,8 @@ impl Roster {
         };
         let all: Vec<LegId> = self.legs.iter().filter(|(_, l)| resting(l)).map(|(id, _)| *id).collect();
         for id in all {
-            self.switchboard.remove(id, now);
+            let flows = self.switchboard.remove(id, now);
+            self.relayed.forget(id, &flows);
             let Some(leg) = self.legs.get_mut(&id) else { continue };
             leg.rests = true;
             self.resting += 1;

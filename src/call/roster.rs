@@ -6,7 +6,9 @@ use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
+use super::relayed::Relayed;
 use super::resume::Resumed;
+use super::session_id::Token;
 use super::setup::{Setup, Setups};
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
@@ -14,6 +16,7 @@ use crate::limits::{DIALOGS, PREBUFFER_SILENCE, PREBUFFER_TRIES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
@@ -60,6 +63,9 @@ pub struct Roster {
     pub(super) pairing: Pairing,
     /// Legs that only wait for their call to be resumed.
     pub(super) resting: usize,
+    pub(super) relayed: Relayed,
+    /// Legs by the identifiers of their sessions.
+    pub(super) sessions: HashMap<Token, SmallVec<[LegId; 2]>>,
     /// What watches the primaries.
     pub(super) witness: Witness,
     /// The time of the last frame that is believed: how long a leg has been silent is told by it.
@@ -94,6 +100,8 @@ impl Roster {
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
             resting: 0,
+            relayed: Relayed::default(),
+            sessions: HashMap::new(),
             witness: Witness::default(),
             now: CaptureTime::default(),
             listens_since: None,
@@ -176,12 +184,17 @@ impl Roster {
         self.write_down(id, heard, packet, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
+        let tokens = dialog.tokens.len();
         let named = dialog.hear(heard);
+        let united = dialog.tokens.len() > tokens;
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
         self.watch_dialog(heard, id);
         self.note_farewell(id);
+        if united {
+            self.unite(id, tokens, out);
+        }
         if named {
             self.join_named(id, out);
             let (legs, now) = (&self.legs, self.now);
@@ -206,7 +219,12 @@ impl Roster {
         out: &mut impl Output,
     ) {
         match self.switchboard.route(at, flow) {
-            Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
+            Route::Leg(leg) => {
+                self.keep(at, leg, ip_packet, counters, out);
+                if std::mem::take(&mut self.switchboard.tied) {
+                    self.compare(at, leg, flow, payload, out);
+                }
+            }
             Route::Ended => counters.after_end += 1,
             Route::Unclaimed => {
                 let may =
@@ -245,6 +263,9 @@ impl Roster {
     /// The leg of a message's dialog, opened when it is the first of a dialog worth following.
     fn leg_of(&mut self, heard: &Heard<'_>, counters: &mut Counters, out: &mut impl Output) -> Option<LegId> {
         let call_id = heard.message.call_id();
+        if let Some(id) = self.target_of(heard.message) {
+            return Some(id);
+        }
         if let Some(id) = self.by_call_id.get(call_id).copied() {
             let again = self
                 .legs
@@ -343,6 +364,9 @@ impl Roster {
             self.by_call_id.insert(leg.call_id.clone(), id);
             self.switchboard.claim(id, d.media.claims());
             self.switchboard.end(id, d.ended_at());
+            for t in &d.tokens {
+                self.sessions.entry(t.clone()).or_default().push(id);
+            }
             leg.dialog = Some(Box::new(d));
         } else {
             self.alone.insert(leg.ends, id);

@@ -75,6 +75,8 @@ pub struct Switchboard {
     legs: HashMap<LegId, LegMedia>,
     /// Flows of calls that have ended; another SSRC on the same ports is another call's.
     ended: HashMap<FlowKey, CaptureTime>,
+    /// The flow that was last asked for is new here, and was tied to its leg.
+    pub tied: bool,
     /// Flows and claims that were not remembered because there were too many.
     pub overflow: u64,
 }
@@ -151,6 +153,7 @@ impl Switchboard {
             self.overflow += 1;
         } else if route == Route::Leg(leg) {
             self.tie(leg, flow);
+            self.tied = true;
         }
         route
     }
@@ -166,10 +169,10 @@ impl Switchboard {
         }
     }
 
-    /// Forgets a leg; its addresses are remembered as those of an ended call for a while.
-    pub fn remove(&mut self, leg: LegId, at: CaptureTime) {
-        let Some(l) = self.legs.remove(&leg) else { return };
-        for f in l.flows {
+    /// Forgets a leg; its addresses are remembered as those of an ended call for a while. Gives its flows.
+    pub fn remove(&mut self, leg: LegId, at: CaptureTime) -> Vec<FlowKey> {
+        let Some(l) = self.legs.remove(&leg) else { return Vec::new() };
+        for f in l.flows.iter().copied() {
             if self.flows.get(&f) == Some(&leg) {
                 self.untie(f);
                 if l.ended_at.is_some() && self.ended.len() < TOMBSTONES {
@@ -180,6 +183,7 @@ impl Switchboard {
         for a in l.owned {
             self.leave(a, leg);
         }
+        l.flows
     }
 
     /// Legs that claim this address.

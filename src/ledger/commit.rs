@@ -1,6 +1,6 @@
 //! The one writer.
 
-use super::{FILE_NAME, LOCK_NAME, LedgerError, party, upgrade};
+use super::{FILE_NAME, LOCK_NAME, LedgerError, links, party, upgrade};
 use crate::archive::seal::Sealed;
 use crate::call::record::{CallRecord, End, Party, Stream};
 use crate::time::CaptureTime;
@@ -208,6 +208,7 @@ fn put_call(db: &Connection, call: &CallRecord, record_path: Option<&str>) -> Re
     for (position, stream) in (0_i64..).zip(&call.streams) {
         put_stream(db, stream, call_no, position)?;
     }
+    links::put(db, call, call_no)?;
     put_files(db, call, call_no)
 }
 

@@ -148,8 +148,8 @@ def trunk_session_id(c):
     """RFC 7989: both legs of a B2BUA have the same two halves, each in its own order: one call, everybody once in the sound"""
     half = f'\nSession-ID: {SID};remote={NIL}'
     back = f'\nSession-ID: {REMOTE};remote={SID}'
-    one, two = _legs(c, 'sid1', 'sid2', half, half, back, back)
-    _relayed(c, 0.25)
+    one, two = _legs(c, 'sid1', 'sid2', first=half, second=half, first_answer=back, second_answer=back)
+    _relayed(c, 0.25, passed=(31, 32))
     two.end(1.4)
     one.end(1.41)
     return {'calls': [_call('sid1', 'sid2', callee={'number': '202'}, tones=[440, 1000], gaps=[])]}
@@ -168,7 +168,7 @@ def trunk_x_cid(c):
 def trunk_ucid(c):
     """Avaya's UCID on both legs while the call is set up: one call"""
     uui = '\nUser-to-User: 00FA080001049215812345;encoding=hex'
-    one, two = _legs(c, 'ucid1', 'ucid2', uui, uui)
+    one, two = _legs(c, 'ucid1', 'ucid2', first=uui, second=uui)
     _relayed(c, 0.25, passed=(31, 32))
     two.end(1.4)
     one.end(1.41)

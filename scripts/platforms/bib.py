@@ -181,9 +181,9 @@ def cisco_hold(c):
 
 
 def cisco_hold_same_stream_numbers(c):
-    """held for minutes, twice; the phone uses its ports, SSRC and numbering again: each stretch is in the sound"""
+    """held twice, for 11 s each; the phone uses its ports, SSRC and numbering again: each stretch is in the sound"""
     gaps, ids, at = [], [], 0.0
-    for n, pause in enumerate((240.0, 90.0, 0.0)):
+    for n, pause in enumerate((11.1, 11.1, 0.0)):
         near, far = _pair(c, f'm{n}', (20000, 20002))
         near.begin(at)
         far.begin(at + 0.005)

@@ -21,15 +21,17 @@ pub(super) fn silence_passed_on(kind: Kind, found: &mut [StreamStory], told: &[u
         return;
     }
     let leg = |s: &StreamStory| told.get(s.leg).copied().unwrap_or(s.leg);
-    let mut order: Vec<usize> = (0..found.len()).filter(|i| found.get(*i).is_some_and(StreamStory::is_audible)).collect();
+    let mut order: Vec<usize> =
+        (0..found.len()).filter(|i| found.get(*i).is_some_and(StreamStory::is_audible)).collect();
     let weight = |i: &usize| found.get(*i).map(|s| (std::cmp::Reverse(s.sound_at.len()), leg(s)));
     order.sort_by_key(weight);
     let mut kept: Vec<usize> = Vec::new();
     for i in order {
         let Some(s) = found.get(i) else { continue };
-        let covered = kept.iter().filter_map(|k| found.get(*k)).any(|k| {
-            k.row.party == s.row.party && leg(k) != leg(s) && overlap(k, s) * 2 > length(s)
-        });
+        let covered = kept
+            .iter()
+            .filter_map(|k| found.get(*k))
+            .any(|k| k.row.party == s.row.party && leg(k) != leg(s) && overlap(k, s) * 2 > length(s));
         if !covered {
             kept.push(i);
         } else if let Some(s) = found.get_mut(i) {
@@ -67,7 +69,12 @@ pub(super) fn tell_once(dialogs: &[&Dialog]) -> Vec<Event> {
 }
 
 /// Adds the digits of signalling to those of the streams; some phones dial both ways at once.
-pub(super) fn add_dialled(dtmf: &mut Vec<Dtmf>, dialogs: &[&Dialog], kind: Kind, seconds: &dyn Fn(CaptureTime) -> f64) {
+pub(super) fn add_dialled(
+    dtmf: &mut Vec<Dtmf>,
+    dialogs: &[&Dialog],
+    kind: Kind,
+    seconds: &dyn Fn(CaptureTime) -> f64,
+) {
     for d in dialogs {
         let before: Vec<Dtmf> = dtmf.clone();
         for key in &d.dialled {

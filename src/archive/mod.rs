@@ -3,8 +3,8 @@
 pub mod assemble;
 pub mod bridge;
 pub mod finish;
-mod legs;
 mod gaps;
+mod legs;
 pub mod naming;
 pub mod packets;
 pub mod parties;

@@ -128,7 +128,8 @@ impl Dialog {
         }
         self.both("resumed", format!("recorded {} {device} {cluster}", b.refci), "", at, WHILE_S);
         if let Some(far) = b.far_refci.as_deref().filter(|f| *f != b.refci) {
-            let (low, high) = if far < b.refci.as_str() { (far, b.refci.as_str()) } else { (b.refci.as_str(), far) };
+            let (low, high) =
+                if far < b.refci.as_str() { (far, b.refci.as_str()) } else { (b.refci.as_str(), far) };
             self.both("agents", format!("agents {low} {high}"), &b.refci, at, WHILE_S);
         }
     }

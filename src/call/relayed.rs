@@ -58,12 +58,22 @@ fn one_stream(a: &Begun, b: &Begun) -> bool {
     // 1 ms to 120 ms a packet, at 8 to 48 kHz.
     let step = ticks / numbers;
     let (least, most) = (numbers as f64 * 0.001, numbers as f64 * 0.12);
-    ticks % numbers == 0 && (8..=5_760).contains(&step) && apart > least.min(most) - 0.5 && apart < least.max(most) + 0.5
+    ticks % numbers == 0
+        && (8..=5_760).contains(&step)
+        && apart > least.min(most) - 0.5
+        && apart < least.max(most) + 0.5
 }
 
 impl Roster {
     /// A stream was heard for the first time on a leg. Is it one that another leg has?
-    pub(super) fn compare(&mut self, at: CaptureTime, leg: LegId, flow: FlowKey, payload: &[u8], out: &mut impl Output) {
+    pub(super) fn compare(
+        &mut self,
+        at: CaptureTime,
+        leg: LegId,
+        flow: FlowKey,
+        payload: &[u8],
+        out: &mut impl Output,
+    ) {
         let Ok(p) = rtp::parse(payload) else { return };
         let new = Begun { leg, flow, at, sequence: p.sequence, timestamp: p.timestamp };
         let all = self.relayed.begun.get(&flow.ssrc).map_or(&[][..], SmallVec::as_slice);
@@ -108,7 +118,12 @@ mod tests {
         assert!(one_stream(&first, &heard(1, 65_530, 8_000)));
         assert!(one_stream(&first, &heard(200, 4, 9_600)));
         assert!(one_stream(&heard(200, 4, 9_600), &first));
-        for other in [heard(1, 65_530, 8_160), heard(1, 65_531, 8_001), heard(5_000, 65_530, 8_000), heard(1, 4, 900_000)] {
+        for other in [
+            heard(1, 65_530, 8_160),
+            heard(1, 65_531, 8_001),
+            heard(5_000, 65_530, 8_000),
+            heard(1, 4, 900_000),
+        ] {
             assert!(!one_stream(&first, &other));
         }
     }

@@ -24,8 +24,7 @@ SELECT c.id, f.why, c.order_at_us FROM (
 ) f JOIN calls c ON c.call_no = f.call_no WHERE f.why IS NOT NULL LIMIT ?2";
 
 /// What tells more goes before.
-const ORDER: [&str; 7] =
-    ["replaces", "transfer", "join", "agents", "resumed", "redirect", "same-session"];
+const ORDER: [&str; 7] = ["replaces", "transfer", "join", "agents", "resumed", "redirect", "same-session"];
 
 /// The calls that are linked to this one, in order of their start, each once.
 pub(super) fn links(db: &Connection, call_no: i64) -> Result<Vec<Link>> {

@@ -91,7 +91,14 @@ pub(super) fn rich() -> CallRecord {
                 at: at(4),
                 within_s: 60,
             },
-            Reference { why: None, call_id: None, key: text("k"), side: "is".into(), at: at(5), within_s: u32::MAX },
+            Reference {
+                why: None,
+                call_id: None,
+                key: text("k"),
+                side: "is".into(),
+                at: at(5),
+                within_s: u32::MAX,
+            },
         ],
         files: vec![
             File {

@@ -167,6 +167,19 @@ fn held_for_longer_than_is_waited() {
     }
 }
 
+/// The parts of a call, heard one by one, give way to the whole.
+#[test]
+fn the_whole_takes_the_place_of_its_parts() {
+    let name = "platforms/cisco_hold_same_stream_numbers.pcap";
+    let dir = tempdir().unwrap();
+    record_all_to_the_end(dir.path(), &frames(name), 3);
+    assert_eq!(ledger(dir.path()).len(), 3);
+    for _ in 0..2 {
+        replay(dir.path(), &[&testdata(name)]).exit(0);
+        assert_eq!(one(dir.path())["id"], replayed(name)["id"]);
+    }
+}
+
 #[test]
 fn stopped_again_and_again() {
     let (name, all) = ("dtmf.pcap", frames("dtmf.pcap"));

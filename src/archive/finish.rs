@@ -54,6 +54,8 @@ pub enum Outcome {
         call: Box<Sealed>,
         /// Files of a lesser recording of the same call that this one supersedes, relative to the data folder.
         replaces: Vec<String>,
+        /// Ids under which parts of it are known so far.
+        supersedes: Vec<String>,
     },
     /// It was known already, as full or fuller.
     Known {
@@ -106,11 +108,12 @@ impl Archive {
             claim = ask(&call.record.id)?;
         }
         match claim {
-            Claim::Yours { replaces, carried } => {
+            Claim::Yours { replaces, supersedes, carried } => {
                 if let Some(c) = carried.filter(|_| call.record.carried.is_none()) {
                     call.carry(&c);
                 }
-                self.seal(call, &legs, replaces)
+                let sealed = self.seal(call, &legs, &replaces)?;
+                Ok(Outcome::Sealed { call: Box::new(sealed), replaces, supersedes })
             }
             Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
             Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
@@ -121,9 +124,9 @@ impl Archive {
         &self,
         mut call: Assembled,
         legs: &[LegStory],
-        replaces: Vec<String>,
-    ) -> Result<Outcome, FinishError> {
-        let stem = self.stem(&call, &replaces);
+        replaces: &[String],
+    ) -> Result<Sealed, FinishError> {
+        let stem = self.stem(&call, replaces);
         let fail = |path: &Path| {
             let path = path.to_owned();
             move |error| FinishError::Write { path, error }
@@ -145,7 +148,7 @@ impl Archive {
                 let _ = self.disk.remove(&part_of(&whole, e));
             }
         }
-        Ok(Outcome::Sealed { call: Box::new(written?), replaces })
+        written
     }
 
     /// Where the files of a call go, without extension. Those of a recording it replaces stay as they are until the

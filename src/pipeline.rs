@@ -13,6 +13,7 @@ mod booking;
 mod diary;
 mod error;
 mod host;
+mod patience;
 mod router;
 mod sealing;
 mod serve;
@@ -27,7 +28,7 @@ pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
-use crate::call::listener::{Listener, Patience};
+use crate::call::listener::Listener;
 use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
 use crate::config::Config;
@@ -133,7 +134,7 @@ impl Pipeline {
         };
         let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), disk };
         let mut p = Self {
-            listener: Listener::new(patience(config, mode)),
+            listener: Listener::new(patience::of(config, mode)),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
             _stop: StopThreads(shared.clone()),
             resumed: Vec::new(),
@@ -432,20 +433,6 @@ impl Pipeline {
 enum Left {
     Pipeline(PipelineError),
     Spool(io::Error),
-}
-
-fn patience(config: &Config, mode: Mode) -> Patience {
-    let resume = match mode {
-        Mode::Live => config.resume_timeout_s,
-        // Nobody waits for the recording: a replay has all the time that a hold may take.
-        Mode::Replay => config.hold_timeout_s.max(config.resume_timeout_s),
-    };
-    Patience {
-        media: Duration::from_secs(config.media_timeout_s),
-        hold: Duration::from_secs(config.hold_timeout_s),
-        setup: Duration::from_secs(config.setup_timeout_s),
-        resume: Duration::from_secs(resume),
-    }
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {

@@ -262,6 +262,7 @@ fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
 fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
     let mut out: Vec<Dtmf> = found
         .iter()
+        .filter(|s| !s.copy)
         .flat_map(|s| s.digits.iter().map(move |d| (s, d)))
         .map(|(s, d)| Dtmf {
             party: s.row.party.clone(),

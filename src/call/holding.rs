@@ -1,5 +1,5 @@
 //! A recorded call on hold. CUCM ends both dialogs of its Built-in Bridge by BYE, and begins two new ones with the same
-//! reference when the call goes on: one call ([0010](../../docs/decisions/0010-bib-hold.md)).
+//! reference when the call goes on: one call (docs/decisions/0010-bib-hold.md).
 
 use super::dialog::Dialog;
 use super::listener::Output;

@@ -1,6 +1,6 @@
 //! Legs of one session that are heard with a Call-ID each: what gateways and B2BUAs on the mirror make of a call.
 //!
-//! They are one call only on certain evidence ([0011](../../docs/decisions/0011-links.md)); what is less is a link, which the
+//! They are one call only on certain evidence (docs/decisions/0011-links.md); what is less is a link, which the
 //! ledger finds.
 
 use super::dialog::Dialog;

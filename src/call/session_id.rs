@@ -128,7 +128,7 @@ mod tests {
     fn identifiers_of_vendors() {
         let ucid = Token::Call("0001049215812345".to_owned());
         assert_eq!(of("User-to-User: 00FA080001049215812345;encoding=hex"), [ucid]);
-        assert_eq!(of("X-CID: a@b"), [Token::CallId("a@b".to_owned())]);
+        assert_eq!(of("X-CID: one@b"), [Token::CallId("one@b".to_owned())]);
         let icid = [Token::Call("1234bc9876e".to_owned())];
         assert_eq!(of("P-Charging-Vector: icid-value=\"1234bc9876e\";icid-generated-at=192.0.6.8"), icid);
     }

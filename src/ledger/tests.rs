@@ -288,13 +288,17 @@ fn a_full_disk_harms_nothing_and_is_got_over() {
     assert_eq!(all(&reader).len(), 501);
 }
 
-/// As the first version left it.
+/// As an earlier version left it.
 #[test]
-fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
+fn a_ledger_of_every_version_before_is_brought_up_to_date_with_its_calls() {
+    (1..upgrade::newest()).for_each(brought_up_to_date);
+}
+
+fn brought_up_to_date(version: i64) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE_NAME);
     let mut db = rusqlite::Connection::open(&path).unwrap();
-    upgrade::upgrade(&mut db, &path, &upgrade::MIGRATIONS[..1]).unwrap();
+    upgrade::upgrade(&mut db, &path, &upgrade::MIGRATIONS[..version as usize]).unwrap();
     db.execute_batch(
         "INSERT INTO calls (call_no, id, order_at_us, kind, state) VALUES (7, 'old', 5, 'bib', 'completed');
          INSERT INTO call_ids VALUES (7, 0, 'a@b');",
@@ -302,7 +306,7 @@ fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
     .unwrap();
     drop(db);
     let error = Reader::open(dir.path()).unwrap_err();
-    assert!(matches!(error, LedgerError::Older { found: 1, .. }), "{error}");
+    assert!(matches!(error, LedgerError::Older { found, .. } if found == version), "{error}");
     let mut ledger = Ledger::open(dir.path()).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let old = reader.find("a@b").unwrap();

@@ -104,6 +104,8 @@ fn call(n: u64, of: u64) -> CallRecord {
         dtmf: vec![],
         events: vec![],
         files: vec![],
+        links: vec![],
+        references: vec![],
         id,
         caller,
         callee,

@@ -79,6 +79,7 @@ fn main() {
         media: Duration::from_secs(60),
         hold: Duration::from_secs(60),
         setup: Duration::from_secs(60),
+        resume: Duration::from_secs(10),
     };
     let mut best = f64::MAX;
     let mut all = Vec::new();

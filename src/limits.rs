@@ -78,6 +78,10 @@ pub const OWNERS_PER_PLACE: usize = 64;
 /// Halves of Built-in Bridge calls that wait for the other: 2 s of 10,000 a second.
 pub const HALVES_WAITING: usize = 20_000;
 
+/// Dialogs of Built-in Bridges that have ended and wait for their call to be resumed; when there are more, none is waited
+/// for. 20,000 recorded calls.
+pub const RESUMES_AWAITED: usize = 40_000;
+
 /// Remembered ends of dialogs, so that a retransmitted BYE does not make a call of its own.
 pub const TOMBSTONES: usize = 100_000;
 
@@ -134,6 +138,21 @@ pub const MEDIA_PER_DIALOG: usize = 256;
 
 /// Members kept of one recording session, and their comings and goings on its timeline; a conference has dozens.
 pub const MEMBERS_PER_CALL: usize = 512;
+
+/// What one dialog may name other calls by.
+pub const REFERENCES_PER_DIALOG: usize = 64;
+
+/// What one call may be known to others by.
+pub const REFERENCES_PER_CALL: usize = 256;
+
+/// Calls that are told to be linked to one; a number that hundreds share links none of them.
+pub const LINKS_PER_CALL: usize = 64;
+
+/// Legs that are put together to one call for what their messages say: a B2BUA that tries phone after phone.
+pub const LEGS_PER_CALL: usize = 32;
+
+/// Digits dialled in the signalling of one dialog.
+pub const DIGITS_PER_DIALOG: usize = 1_000;
 
 /// Timeline entries of one call.
 pub const EVENTS_PER_CALL: usize = 4_096;

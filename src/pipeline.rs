@@ -14,6 +14,7 @@ mod diary;
 mod error;
 mod host;
 mod mirror;
+mod patience;
 mod router;
 mod sealing;
 mod serve;
@@ -29,7 +30,7 @@ pub use serve::ask;
 pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Primary, Status};
 
 use crate::archive::finish::{Archive, Job};
-use crate::call::listener::{Listener, Patience};
+use crate::call::listener::Listener;
 use crate::call::note::Note;
 use crate::call::switchboard::LegId;
 use crate::config::Config;
@@ -136,7 +137,7 @@ impl Pipeline {
         };
         let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), disk };
         let mut p = Self {
-            listener: Listener::new(patience(config)),
+            listener: Listener::new(patience::of(config, mode)),
             mirror: mirror::Mirror::new(mode),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
             _stop: StopThreads(shared.clone()),
@@ -432,14 +433,6 @@ impl Pipeline {
 enum Left {
     Pipeline(PipelineError),
     Spool(io::Error),
-}
-
-fn patience(config: &Config) -> Patience {
-    Patience {
-        media: Duration::from_secs(config.media_timeout_s),
-        hold: Duration::from_secs(config.hold_timeout_s),
-        setup: Duration::from_secs(config.setup_timeout_s),
-    }
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {

@@ -139,6 +139,7 @@ fn a_restart_forgets_neither_the_loss_nor_who_was_carried() {
         last_at: time(5_000),
         carried: Some(loss.clone()),
         joined: None,
+        same: None,
     });
     s.tape.legs.insert(id, (0, 0));
     s.rtp(6_000..8_000, (CALLER, 4000), (CALLEE, 5000), 7);

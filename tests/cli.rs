@@ -75,6 +75,8 @@ fn call(id: &str, start_s: f64) -> CallRecord {
         dtmf: vec![Dtmf { party: Some("caller".into()), at_s: 5.1, digit: "5".into() }],
         events: vec![Event { at: at(start_s + 5.0), what: "hold".into(), detail: "by the callee".into() }],
         files: vec![],
+        links: vec![],
+        references: vec![],
     }
 }
 

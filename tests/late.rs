@@ -135,6 +135,7 @@ fn a_restart_remembers_what_was_joined() {
         last_at: time(9_000),
         carried: None,
         joined: Some("c".to_owned()),
+        same: None,
     };
     let d = Resumed { dialog: Some(dialog()), flows: Vec::new(), media_at: None, joined: None, ..m.clone() };
     for leg in [m, d] {

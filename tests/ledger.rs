@@ -41,6 +41,8 @@ fn call(id: &str, at_us: i64, caller: Party, callee: Party) -> CallRecord {
         dtmf: vec![],
         events: vec![],
         files: vec![],
+        links: vec![],
+        references: vec![],
     }
 }
 

@@ -177,6 +177,48 @@ platforms! {
     websocket_joined
     websocket_compressed
     tcp_in_a_segment_of_ipv6
+    cisco_pair
+    cisco_far_first_tcp
+    cisco_same_recorder_port
+    cisco_one_port_dummies
+    cisco_old_version
+    cisco_no_refci
+    cisco_two_devices_one_reference
+    cisco_hold
+    cisco_hold_same_stream_numbers
+    cisco_hold_nobye_after
+    cisco_conference
+    cisco_far_end_changes
+    cisco_agents
+    trunk_authentication
+    trunk_redirect
+    trunk_redirect_anew
+    trunk_session_id
+    trunk_x_cid
+    trunk_ucid
+    trunk_ucid_consultation
+    trunk_legs_without_a_mark
+    trunk_relayed_media
+    trunk_serial_forking
+    trunk_blind_transfer
+    trunk_blind_transfer_unmarked
+    trunk_attended_transfer
+    trunk_refer_outside
+    trunk_prack_and_update
+    trunk_session_timer
+    trunk_cancel_crosses_200
+    trunk_200_after_cancel
+    trunk_cancelled
+    trunk_glare
+    trunk_rejected_move
+    trunk_late_and_repeated_200
+    trunk_info_digits
+    trunk_early_dialogs
+    trunk_proxy_in_the_middle
+    trunk_holds
+    trunk_ice_and_bundle
+    trunk_moved_contact
+    trunk_symmetric_rtp
 }
 
 fn platform(name: &str) {

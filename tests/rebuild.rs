@@ -78,7 +78,8 @@ fn however_it_was_damaged() {
             assert!(r.code == Some(1) && r.stderr.contains("earwitness rebuild"), "{what}: {}", r.stderr);
         }
         let r = rebuild(&data).exit(0);
-        assert_eq!(r.stdout.lines().next(), Some("the ledger has 13 calls and 0 events"), "{what}");
+        let told = format!("the ledger has {} calls and 0 events", want.lines().count());
+        assert_eq!(r.stdout.lines().next(), Some(told.as_str()), "{what}");
         assert_eq!(calls(&data).exit(0).stdout, want, "{what}");
         at_rest(&data);
         let aside = aside(&data);

@@ -41,6 +41,10 @@ fn record(data: &Path, frames: &[Frame]) {
 
 /// Goes on until everything is sealed: time passes, and the threads get some of theirs.
 fn record_to_the_end(data: &Path, frames: &[Frame]) {
+    record_all_to_the_end(data, frames, 1);
+}
+
+fn record_all_to_the_end(data: &Path, frames: &[Frame], calls: u64) {
     let mut p = Pipeline::start(data, &config(), Mode::Live).unwrap();
     for (at, link, bytes) in frames {
         assert!(p.frame(*at, *link, bytes));
@@ -49,7 +53,7 @@ fn record_to_the_end(data: &Path, frames: &[Frame]) {
     for _ in 0..2000 {
         now = now + Duration::from_secs(1);
         assert!(p.tick(now, true));
-        if p.figures().sealed > 0 && names(&data.join("spool")).is_empty() {
+        if p.figures().sealed >= calls && names(&data.join("spool")).is_empty() {
             break;
         }
         wait();
@@ -120,6 +124,59 @@ fn stopped_anywhere_and_gone_on_with() {
         assert_eq!(ledger(dir.path()), Vec::<Value>::new(), "a call in progress is in no ledger");
         record_to_the_end(dir.path(), &all[part..]);
         alike(&one(dir.path()), &whole);
+    }
+}
+
+/// Calls of several dialogs: a Built-in Bridge that was held, and the two legs of a gateway.
+#[test]
+fn dialogs_that_are_one_call_are_so_after_a_restart() {
+    for name in
+        ["cisco_hold", "trunk_x_cid", "trunk_session_id", "trunk_relayed_media", "trunk_serial_forking"]
+    {
+        let name = format!("platforms/{name}.pcap");
+        let (all, whole) = (frames(&name), replayed(&name));
+        for part in [0, 4, 9, 12, all.len() / 3, all.len() / 2, all.len() - 12, all.len() - 3, all.len()] {
+            let dir = tempdir().unwrap();
+            record(dir.path(), &all[..part]);
+            record_to_the_end(dir.path(), &all[part..]);
+            let live = one(dir.path());
+            for key in
+                ["id", "kind", "call_ids", "caller", "callee", "answered_at", "ended_at", "end", "streams"]
+            {
+                assert_eq!(live[key], whole[key], "{name} stopped at {part}: {key}");
+            }
+        }
+    }
+}
+
+/// What goes on later than a recorder waits for is another recording, and both know of each other.
+#[test]
+fn held_for_longer_than_is_waited() {
+    let name = "platforms/cisco_hold_same_stream_numbers.pcap";
+    let dir = tempdir().unwrap();
+    record_all_to_the_end(dir.path(), &frames(name), 3);
+    at_rest(dir.path());
+    let calls = ledger(dir.path());
+    let ids: Vec<&Value> = calls.iter().map(|c| &c["id"]).collect();
+    assert_eq!(calls.len(), 3);
+    for (i, c) in calls.iter().enumerate() {
+        let others: Vec<Value> = ids.iter().filter(|id| ***id != c["id"]).map(|id| (*id).clone()).collect();
+        let linked: Vec<Value> = array(&c["links"]).iter().map(|l| l["id"].clone()).collect();
+        assert_eq!(linked, others, "call {i}");
+        assert!(array(&c["links"]).iter().all(|l| l["why"] == "resumed"));
+    }
+}
+
+/// The parts of a call, heard one by one, give way to the whole.
+#[test]
+fn the_whole_takes_the_place_of_its_parts() {
+    let name = "platforms/cisco_hold_same_stream_numbers.pcap";
+    let dir = tempdir().unwrap();
+    record_all_to_the_end(dir.path(), &frames(name), 3);
+    assert_eq!(ledger(dir.path()).len(), 3);
+    for _ in 0..2 {
+        replay(dir.path(), &[&testdata(name)]).exit(0);
+        assert_eq!(one(dir.path())["id"], replayed(name)["id"]);
     }
 }
 

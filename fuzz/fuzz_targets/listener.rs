@@ -53,7 +53,7 @@ impl Output for Count {
 fuzz_target!(|input: &[u8]| {
     let seconds = Duration::from_secs;
     let mut listener =
-        Listener::new(Patience { media: seconds(60), hold: seconds(3_600), setup: seconds(180) });
+        Listener::new(Patience { media: seconds(60), hold: seconds(3_600), setup: seconds(180), resume: seconds(600) });
     let mut out = Count::default();
     for (link, at, bytes) in frames(input) {
         // Now and then somebody sets the clock.

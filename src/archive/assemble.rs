@@ -1,6 +1,7 @@
 //! From the stories of legs and streams to the record of the call. No files are touched here.
 
 use super::gaps::{Missing, seconds};
+use super::legs;
 use super::parties::{self, Cast, MIXED};
 use super::streams::{self, StreamStory};
 use super::timeline::events;
@@ -10,12 +11,11 @@ use crate::call::identity;
 use crate::call::listener::Over;
 use crate::call::note::Note;
 use crate::call::reason::{self, Reason, Topic};
-use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, State};
-use crate::limits::STREAMS_PER_CALL;
+use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, Reference, State};
+use crate::limits::{REFERENCES_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 /// A call without its files, and what its sound is made of.
 pub struct Assembled {
@@ -79,6 +79,8 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
         }
     }
     silence_copies(&mut found);
+    let many = legs.iter().filter(|l| l.dialog.is_some()).count();
+    legs::silence_passed_on(cast.kind, &mut found, &told, many);
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
@@ -93,6 +95,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     let missing = Missing { dialogs: &dialogs, found: &found, legs, origin, ended, late };
     record.gaps = missing.gaps();
     record.dtmf = dtmf(&found, origin);
+    legs::add_dialled(&mut record.dtmf, &dialogs, cast.kind, &|at| seconds(at, origin));
     record.events = events(&dialogs, &found, legs, unreported + unlisted, &record, late);
     record.streams = found.iter().map(|s| s.row.clone()).collect();
     let reasons = why::reasons(why, &cast, legs, &found, &record);
@@ -128,22 +131,22 @@ fn name_by_direction(found: &mut [StreamStory]) {
 /// The same stream heard on both sides of a media relay is heard once in the sound: what a party says must not be
 /// added to itself.
 fn silence_copies(found: &mut [StreamStory]) {
-    let mut heard = BTreeMap::new();
+    let mut heard: BTreeMap<_, (String, CaptureTime)> = BTreeMap::new();
     for s in found.iter_mut().filter(|s| s.is_audible()) {
         let name = why::name(s);
-        match heard.entry((s.row.party.clone(), s.ssrc, s.begins)) {
-            Entry::Vacant(first) => drop(first.insert(name)),
-            Entry::Occupied(first) => {
-                s.voices.clear();
-                s.copy = true;
-                let why = format!(
-                    "the same party, SSRC, first sequence number and timestamp as {}: heard twice, in the sound once",
-                    first.get()
-                );
-                let r = Reason::new(s.row.started_at, Topic::LeftOut, &name, "same-media", why);
-                s.why.push(r.of(s.row.packets));
-            }
+        let never = || (name.clone(), CaptureTime(i64::MIN));
+        let (first, until) = heard.entry((s.row.party.clone(), s.ssrc, s.begins)).or_insert_with(never);
+        // Some phones number every stream alike: what comes after the end of the first is another one.
+        if s.row.started_at <= *until {
+            s.voices.clear();
+            s.copy = true;
+            let why = format!(
+                "the same party, SSRC, first sequence number and timestamp as {first}: heard twice, in the sound once"
+            );
+            let r = Reason::new(s.row.started_at, Topic::LeftOut, &name, "same-media", why);
+            s.why.push(r.of(s.row.packets));
         }
+        *until = (*until).max(s.row.ended_at);
     }
 }
 
@@ -177,14 +180,16 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         }
         _ => identity::of_dialogs(&call_ids),
     };
-    let mut identifiers = std::collections::BTreeMap::new();
+    let mut identifiers = BTreeMap::new();
     for l in legs {
         for (k, v) in &l.portrait.identifiers {
             identifiers.entry(k.clone()).or_insert_with(|| v.clone());
         }
     }
     for b in dialogs.iter().filter_map(|d| d.bib.as_ref()) {
-        identifiers.entry("x-refci".to_owned()).or_insert_with(|| b.refci.clone());
+        if !b.refci.is_empty() {
+            identifiers.entry("x-refci".to_owned()).or_insert_with(|| b.refci.clone());
+        }
         if let Some(f) = &b.far_refci {
             identifiers.entry("x-farendrefci".to_owned()).or_insert_with(|| f.clone());
         }
@@ -194,7 +199,7 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         kind: cast.kind,
         platform: legs.iter().find_map(|l| l.portrait.platform).map(str::to_owned),
         state: State::Completed,
-        call_ids,
+        call_ids: call_ids.clone(),
         caller: cast.caller.clone(),
         callee: cast.callee.clone(),
         participants: cast.participants.clone(),
@@ -211,7 +216,22 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         dtmf: Vec::new(),
         events: Vec::new(),
         files: Vec::new(),
+        links: Vec::new(),
+        references: references(dialogs, &call_ids),
     }
+}
+
+/// What other calls may know this one by, each once.
+fn references(dialogs: &[&Dialog], own: &[String]) -> Vec<Reference> {
+    let mut out: Vec<Reference> = Vec::new();
+    for r in dialogs.iter().flat_map(|d| &d.references) {
+        let inside = r.call_id.as_ref().is_some_and(|c| own.contains(c));
+        let known = |o: &Reference| Reference { at: r.at, ..o.clone() } == *r;
+        if !inside && out.len() < REFERENCES_PER_CALL && !out.iter().any(known) {
+            out.push(r.clone());
+        }
+    }
+    out
 }
 
 /// How and when it ended, and what tells it.
@@ -223,6 +243,7 @@ fn close(
     ended: &dyn Fn(usize) -> bool,
 ) -> Reason {
     let last = legs.iter().filter_map(|l| l.last_at).max();
+    let dialogs = &latest(dialogs);
     let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
     let answered = dialogs.iter().any(|d| d.answered_at.is_some());
     // The last packet of legs whose own BYE was not seen: they went on.
@@ -269,6 +290,14 @@ fn close(
     Reason::new(at.unwrap_or_default(), Topic::End, end.word(), "ended", why)
 }
 
+/// The dialogs that were up when the last one began: how the others ended is not how the call did.
+fn latest<'a>(dialogs: &[&'a Dialog]) -> Vec<&'a Dialog> {
+    let begun = dialogs.iter().map(|d| d.first_at).max().unwrap_or_default();
+    let up = |d: &&&Dialog| d.ended_at().is_none_or(|end| end > begun);
+    let all: Vec<&Dialog> = dialogs.iter().filter(up).copied().collect();
+    if all.is_empty() { dialogs.to_vec() } else { all }
+}
+
 /// Sample 0: the answer, or the first sound when that came earlier.
 fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
     let sound = found.iter().filter(|s| s.is_audible()).filter_map(StreamStory::sound_begins).min();
@@ -279,6 +308,7 @@ fn origin(record: &CallRecord, found: &[StreamStory]) -> CaptureTime {
 fn dtmf(found: &[StreamStory], origin: CaptureTime) -> Vec<Dtmf> {
     let mut out: Vec<Dtmf> = found
         .iter()
+        .filter(|s| !s.copy)
         .flat_map(|s| s.digits.iter().map(move |d| (s, d)))
         .map(|(s, d)| Dtmf {
             party: s.row.party.clone(),

@@ -3,7 +3,7 @@
 use super::assemble::{Assembled, assemble};
 use super::seal::{Part, Sealed, folders};
 use super::settle::{Claim, Extent, apart};
-use super::{naming, packets, wav};
+use super::{bridge, naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
@@ -54,6 +54,8 @@ pub enum Outcome {
         call: Box<Sealed>,
         /// Files of a lesser recording of the same call that this one supersedes, relative to the data folder.
         replaces: Vec<String>,
+        /// Ids under which parts of it are known so far.
+        supersedes: Vec<String>,
     },
     /// It was known already, as full or fuller.
     Known {
@@ -92,7 +94,8 @@ impl Archive {
     /// # Errors
     /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
     pub fn finish<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Outcome, FinishError> {
-        let legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        let mut legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        bridge::tell(&mut legs);
         let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
         if let Some(c) = &job.carried {
             call.carry(c);
@@ -105,11 +108,12 @@ impl Archive {
             claim = ask(&call.record.id)?;
         }
         match claim {
-            Claim::Yours { replaces, carried } => {
+            Claim::Yours { replaces, supersedes, carried } => {
                 if let Some(c) = carried.filter(|_| call.record.carried.is_none()) {
                     call.carry(&c);
                 }
-                self.seal(call, &legs, replaces)
+                let sealed = self.seal(call, &legs, &replaces)?;
+                Ok(Outcome::Sealed { call: Box::new(sealed), replaces, supersedes })
             }
             Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
             Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
@@ -120,9 +124,9 @@ impl Archive {
         &self,
         mut call: Assembled,
         legs: &[LegStory],
-        replaces: Vec<String>,
-    ) -> Result<Outcome, FinishError> {
-        let stem = self.stem(&call, &replaces);
+        replaces: &[String],
+    ) -> Result<Sealed, FinishError> {
+        let stem = self.stem(&call, replaces);
         let fail = |path: &Path| {
             let path = path.to_owned();
             move |error| FinishError::Write { path, error }
@@ -145,7 +149,7 @@ impl Archive {
                 let _ = self.disk.remove(&part_of(&whole, e));
             }
         }
-        Ok(Outcome::Sealed { call: Box::new(written?), replaces })
+        written
     }
 
     /// Where the files of a call go, without extension. Those of a recording it replaces stay as they are until the

@@ -103,7 +103,8 @@ impl Missing<'_> {
             self.gap(&s.row.party, h.at, h.length_s, cause)
         };
         let holes = |s: &StreamStory| s.holes.iter().map(|h| hole(s, h)).collect::<Vec<_>>();
-        let mut out: Vec<Gap> = self.found.iter().flat_map(holes).collect();
+        // What is missing from a stream that is not in the sound is not missing there.
+        let mut out: Vec<Gap> = self.found.iter().filter(|s| !s.copy).flat_map(holes).collect();
         let parties: BTreeSet<&Option<String>> = self.found.iter().map(|s| &s.row.party).collect();
         let nothing = holds.is_empty() && outages.restart.is_empty() && outages.capture.is_empty();
         for party in parties {

@@ -1,8 +1,10 @@
 //! I/O. A finished call becomes files on disk and, once they are safely there, a [`seal::Sealed`] call.
 
 pub mod assemble;
+pub mod bridge;
 pub mod finish;
 mod gaps;
+mod legs;
 pub mod naming;
 pub mod packets;
 pub mod parties;

@@ -1,5 +1,6 @@
 //! Who is who: kind, parties and speakers of a call from the stories of its legs.
 
+use super::bridge;
 use super::seats::{self, Seats};
 use crate::call::dialog::Dialog;
 use crate::call::note::Note;
@@ -40,7 +41,7 @@ pub fn cast(legs: &[LegStory]) -> Cast {
         return nobody();
     };
     if dialogs.iter().any(|d| d.bib.is_some()) {
-        return built_in_bridge(&dialogs);
+        return bridge::cast(&dialogs);
     }
     let recorded = dialogs.iter().any(|d| d.siprec || d.cube);
     if let Some(cast) = seats::told(legs).filter(|_| recorded) {
@@ -78,29 +79,7 @@ fn nobody() -> Cast {
     Cast { kind: Kind::MediaOnly, caller: nobody(), callee: nobody(), participants, seats: Seats::default() }
 }
 
-fn built_in_bridge(dialogs: &[&Dialog]) -> Cast {
-    let near = dialogs.iter().find(|d| d.bib.as_ref().is_some_and(|b| b.leg == Leg::Near));
-    let any = dialogs.iter().find_map(|d| d.bib.as_ref());
-    let bib = near.and_then(|d| d.bib.as_ref()).or(any);
-    let address = |a: Option<&String>| Party { number: a.cloned(), ..Party::default() };
-    let mut caller = address(bib.and_then(|b| b.near_address.as_ref()));
-    if let Some(d) = near {
-        caller.uri = party(&d.from).uri;
-        caller.name.clone_from(&d.from.name);
-    }
-    let callee = address(bib.and_then(|b| b.far_address.as_ref()));
-    let mut participants = vec![participant(&caller), participant(&callee)];
-    for (p, device) in participants
-        .iter_mut()
-        .zip([bib.and_then(|b| b.near_device.clone()), bib.and_then(|b| b.far_device.clone())])
-    {
-        p.device = device;
-    }
-    let participants = name_parties(participants);
-    Cast { kind: Kind::Bib, caller, callee, participants, seats: Seats::default() }
-}
-
-fn participant(p: &Party) -> Participant {
+pub(super) fn participant(p: &Party) -> Participant {
     Participant {
         uri: p.uri.clone(),
         number: p.number.clone(),

@@ -2,6 +2,7 @@
 //! of a call is a function of its spool.
 
 use super::assemble::assemble;
+use super::bridge;
 use crate::call::listener::Over;
 use crate::call::reason::{Reason, Topic};
 use crate::call::record::{CallRecord, State};
@@ -41,7 +42,7 @@ pub fn look(data: &Path, streams: bool, media_bytes: u64) -> io::Result<(Vec<InP
         let record = if all {
             whole(&folders)
         } else if legs.iter().any(|l| l.dialog.is_some()) {
-            so_far(&legs)
+            so_far(legs)
         } else if let Some(less) = left.checked_sub(bytes) {
             left = less;
             whole(&folders)
@@ -60,19 +61,22 @@ pub fn look(data: &Path, streams: bool, media_bytes: u64) -> io::Result<(Vec<InP
 pub fn whole(folders: &[PathBuf]) -> Option<CallRecord> {
     // A leg that is gone was sealed meanwhile; one that cannot be read is told of by the recorder.
     let legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
-    so_far(&legs)
+    so_far(legs)
 }
 
 /// Why it is as it is so far. How it ends is not known yet.
 #[must_use]
 pub fn reasons(folders: &[PathBuf]) -> Vec<Reason> {
-    let legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
+    let mut legs: Vec<LegStory> = folders.iter().filter_map(|f| read::leg(f).ok()).collect();
+    bridge::tell(&mut legs);
     let mut reasons = assemble(&legs, Over::CaptureEnded).map(|c| c.reasons).unwrap_or_default();
     reasons.retain(|r| r.topic != Topic::End && r.what != "not-carried");
     reasons
 }
 
-fn so_far(legs: &[LegStory]) -> Option<CallRecord> {
+fn so_far(mut legs: Vec<LegStory>) -> Option<CallRecord> {
+    bridge::tell(&mut legs);
+    let legs = &legs;
     if legs.iter().all(|l| l.packets == 0) {
         return None;
     }

@@ -83,6 +83,8 @@ pub enum Claim {
     Yours {
         /// Files of the lesser recording, relative to the data folder.
         replaces: Vec<String>,
+        /// Ids of recordings of some of its dialogs, of which it holds all: their files are among those.
+        supersedes: Vec<String>,
         /// That it was carried past the loss of its primary: what proved it may not be among its own packets.
         carried: Option<Carried>,
     },

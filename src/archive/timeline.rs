@@ -1,5 +1,6 @@
 //! The timeline of a call: what its dialogs did, what its streams show, and what this recorder has to say of itself.
 
+use super::legs::tell_once;
 use super::settle::NOT_DECODED;
 use super::streams::StreamStory;
 use crate::call::dialog::Dialog;
@@ -20,7 +21,7 @@ pub(super) fn events(
     record: &CallRecord,
     late: bool,
 ) -> Vec<Event> {
-    let mut out: Vec<Event> = dialogs.iter().flat_map(|d| d.events.iter().cloned()).collect();
+    let mut out: Vec<Event> = tell_once(dialogs);
     out.extend(legs.iter().flat_map(|l| l.portrait.members.events.iter().cloned()));
     let mut note =
         |at: CaptureTime, what: &str, detail: String| out.push(Event { at, what: what.to_owned(), detail });
@@ -132,7 +133,7 @@ fn own_troubles(legs: &[LegStory]) -> Vec<Event> {
                     Place::Disk => own.entry("at the disk").or_default().push(lost),
                 }
             }
-            Note::Carried(_) | Note::Joined { .. } | Note::Reason(_) => {}
+            Note::Carried(_) | Note::Joined { .. } | Note::Same { .. } | Note::Reason(_) => {}
         }
     }
     let mut out = Vec::new();

@@ -19,6 +19,7 @@ impl Roster {
         self.sweep_setups(counters, out);
         let over: Vec<(u64, Over)> =
             self.calls.keys().filter_map(|c| self.over(now, *c).map(|o| (*c, o))).collect();
+        self.rest(now);
         let mut setups = 0;
         for (call, over) in over {
             // The end of a flood must not be a flood for the disk.
@@ -69,7 +70,7 @@ impl Roster {
             return (idle > self.patience.media).then_some((last, Over::Silent));
         };
         if d.ended_at().is_some() {
-            return (now.since(leg.last_at) > SIGNALLING_LINGER).then_some((last, Over::Signalled));
+            return (now.since(leg.last_at) > self.linger(d)).then_some((last, Over::Signalled));
         }
         let over = if d.answered_at.is_none() { Over::Unanswered } else { Over::Silent };
         self.patience_with(leg).filter(|p| idle > p.0).map(|_| (last, over))
@@ -101,8 +102,16 @@ impl Roster {
         self.explain_end(&legs, over, out);
         for id in &legs {
             self.answered(*id, out);
-            self.switchboard.remove(*id, now);
+            let flows = self.switchboard.remove(*id, now);
+            self.relayed.forget(*id, &flows);
             let Some(leg) = self.legs.remove(id) else { continue };
+            self.resting -= usize::from(leg.rests);
+            if let Some(d) = &leg.dialog {
+                self.forget_tokens(*id, d);
+            }
+            if let Some(bib) = leg.dialog.as_ref().and_then(|d| d.bib.as_ref()) {
+                self.pairing.end(bib, call);
+            }
             if let Some(p) = leg.primary {
                 self.recorded.remove(&(p, *id));
             }

@@ -4,9 +4,12 @@
 //! the same state in both. It keys on the Call-ID and forgives the rest: tags that are missing, an ACK or BYE whose
 //! CSeq names another method, messages that were never captured.
 
+use super::bridge::FarEnd;
+use super::dialled::Dialled;
 use super::offer::{Negotiation, Side};
-use super::record::{Cause, Event};
+use super::record::{Cause, Event, Reference};
 use super::session::Pending;
+use super::session_id::Token;
 use crate::time::CaptureTime;
 use crate::wire::bib::Bib;
 use crate::wire::endpoint::Endpoint;
@@ -76,6 +79,16 @@ pub struct Dialog {
     pub failed: Option<(CaptureTime, u16)>,
     /// First BYE.
     pub bye_at: Option<CaptureTime>,
+    /// Who sent it.
+    pub bye_by: Option<Side>,
+    /// Who was the far end of a Built-in Bridge, since when.
+    pub far_ends: Vec<FarEnd>,
+    /// What other calls may know it by.
+    pub references: Vec<Reference>,
+    /// Digits dialled in its signalling.
+    pub dialled: Vec<Dialled>,
+    /// Identifiers of its session, which other legs of it carry.
+    pub tokens: Vec<Token>,
     /// Offers and answers.
     pub media: Negotiation,
     /// Holds and pauses in order.
@@ -143,6 +156,11 @@ impl Dialog {
             cancel_at: None,
             failed: None,
             bye_at: None,
+            bye_by: None,
+            far_ends: Vec::new(),
+            references: Vec::new(),
+            tokens: Vec::new(),
+            dialled: Vec::new(),
             media: Negotiation::default(),
             holds: Vec::new(),
             events: Vec::new(),
@@ -157,7 +175,10 @@ impl Dialog {
     pub fn begins_with(message: &Message<'_>) -> bool {
         const OF_CALLS: [&[u8]; 8] =
             [b"INVITE", b"ACK", b"BYE", b"CANCEL", b"UPDATE", b"PRACK", b"INFO", b"REFER"];
+        // REFER outside a dialog asks for a call, and is none.
+        let refers = message.method() == b"REFER";
         OF_CALLS.contains(&message.method())
+            && !(refers && (message.status().is_some() || tag_of(message, "to").is_none()))
     }
 
     /// Takes a message; says whether it named an address for media that was not known before.
@@ -172,6 +193,7 @@ impl Dialog {
         self.siprec = self.siprec || (tells && is_siprec(m));
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
+        self.note_far_end(heard, side);
         match (m.method(), m.status()) {
             (b"INVITE", None) => {
                 if self.invite_at.is_none() && !self.late {
@@ -198,13 +220,16 @@ impl Dialog {
             (b"BYE", None) if self.is_surplus(m) => {}
             (b"BYE", None) => {
                 self.bye_at.get_or_insert(at);
+                self.bye_by.get_or_insert(side);
             }
+            (b"INFO", None) => self.dial(m, at, side, cseq),
             (b"REFER", None) => {
                 let to = m.text("refer-to").unwrap_or_default();
                 self.note(at, "transfer", format!("REFER to {to}"));
             }
             _ => {}
         }
+        self.refer(heard, side);
         let new = self.negotiate(heard, side, cseq);
         if let (b"INVITE" | b"UPDATE", Some(code @ 300..)) = (m.method(), m.status()) {
             self.reject(at, side.other(), cseq, code);

@@ -70,6 +70,8 @@ pub struct Patience {
     pub hold: Duration,
     /// An INVITE without a final answer.
     pub setup: Duration,
+    /// A call of a Built-in Bridge whose dialogs were ended, as they are for a hold: how long it may take to go on.
+    pub resume: Duration,
 }
 
 /// What happened to the packets; every one that is not in a recording is counted here.

@@ -57,4 +57,11 @@ pub enum Note {
     },
     /// Why something was decided: for `earwitness explain`.
     Reason(Reason),
+    /// The dialog is of the call of another dialog.
+    Same {
+        /// Its Call-ID.
+        call_id: String,
+        /// What tells so: `resumed`, `same-session` …
+        why: String,
+    },
 }

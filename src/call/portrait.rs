@@ -265,7 +265,7 @@ fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
         ("metaswitch", &["metaswitch networks", "metaswitchrecordingmetadata", "perimeta"]),
         ("avaya-sbce", &["asbce.com", "asbce@"]),
         ("oracle-sbc", &["acmepacket.com", "acmesrc"]),
-        ("cisco-cucm", &["x-nearend;x-refci", "x-farend;x-refci"]),
+        ("cisco-cucm", &["x-nearend;x-refci", "x-farend;x-refci", "x-nearend;x-near", "x-farend;x-near"]),
         ("cisco-cube", &["cisco-sipgateway", "ciscosystemssip-gw-useragent"]),
     ];
     let mut text = m.body.to_ascii_lowercase();

@@ -227,6 +227,32 @@ pub struct File {
     pub sha256: String,
 }
 
+/// Another call that has to do with this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its id.
+    pub id: String,
+    /// A word: `transfer`, `replaces`, `join`, `agents`, `resumed`, `redirect`, `same-session`.
+    pub why: String,
+}
+
+/// What another call may know this one by, or this one it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    /// The word of the link; `None` when the other call says it.
+    pub why: Option<String>,
+    /// A SIP Call-ID of the other call.
+    pub call_id: Option<String>,
+    /// Or what both calls have.
+    pub key: Option<String>,
+    /// Which side of that this one is; only another one is the other call. Empty: it has no sides.
+    pub side: String,
+    /// When it was heard.
+    pub at: CaptureTime,
+    /// How far apart the two calls may be, seconds.
+    pub within_s: u32,
+}
+
 /// A call, as a person would call one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallRecord {
@@ -272,6 +298,12 @@ pub struct CallRecord {
     pub events: Vec<Event>,
     /// The sealed files.
     pub files: Vec<File>,
+    /// Calls that have to do with this one, as the ledger knows them when it is asked.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// What links are found by.
+    #[serde(default)]
+    pub references: Vec<Reference>,
 }
 
 impl CallRecord {

@@ -20,4 +20,6 @@ pub struct Resumed {
     pub carried: Option<Carried>,
     /// Media alone that is of the call of this dialog (a Call-ID).
     pub joined: Option<String>,
+    /// A dialog that is of the call of this other one (a Call-ID).
+    pub same: Option<String>,
 }

@@ -8,7 +8,9 @@ use super::listener::{Counters, Output, Over, Patience, Track};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
+use super::relayed::Relayed;
 use super::resume::Resumed;
+use super::session_id::Token;
 use super::setup::{Setup, Setups};
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
@@ -16,6 +18,7 @@ use crate::limits::{DIALOGS, PREBUFFER_SILENCE, PREBUFFER_TRIES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
@@ -45,6 +48,8 @@ pub(super) struct Leg {
     pub(super) reasons: u32,
     /// INVITEs that began it, or might have.
     pub(super) invites: Vec<Invite>,
+    /// It has ended, and only waits for its call to be resumed.
+    pub(super) rests: bool,
 }
 
 /// Everything that is up.
@@ -62,6 +67,11 @@ pub struct Roster {
     pub(super) switchboard: Switchboard,
     pub(super) prebuffer: Prebuffer,
     pub(super) pairing: Pairing,
+    /// Legs that only wait for their call to be resumed.
+    pub(super) resting: usize,
+    pub(super) relayed: Relayed,
+    /// Legs by the identifiers of their sessions.
+    pub(super) sessions: HashMap<Token, SmallVec<[LegId; 2]>>,
     /// What watches the primaries.
     pub(super) witness: Witness,
     /// The time of the last frame that is believed: how long a leg has been silent is told by it.
@@ -95,6 +105,9 @@ impl Roster {
             switchboard: Switchboard::default(),
             prebuffer: Prebuffer::default(),
             pairing: Pairing::default(),
+            resting: 0,
+            relayed: Relayed::default(),
+            sessions: HashMap::new(),
             witness: Witness::default(),
             now: CaptureTime::default(),
             listens_since: None,
@@ -143,7 +156,7 @@ impl Roster {
         }
         self.ended_ids.set_back(now);
         self.farewells.clear();
-        self.pairing = Pairing::default();
+        self.pairing.set_back();
         self.prebuffer.set_back(now);
         self.switchboard.set_back(now);
         self.witness.set_back();
@@ -176,12 +189,17 @@ impl Roster {
         self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
+        let tokens = dialog.tokens.len();
         let named = dialog.hear(heard);
+        let united = dialog.tokens.len() > tokens;
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
         self.watch_dialog(heard, id);
         self.note_farewell(id);
+        if united {
+            self.unite(id, tokens, out);
+        }
         if named {
             self.join_named(id, out);
             let (legs, now) = (&self.legs, self.now);
@@ -207,6 +225,7 @@ impl Roster {
             Route::Tied(leg) => {
                 self.keep(at, leg, ip_packet, counters, out);
                 self.explain_tie(at, leg, out);
+                self.compare(at, leg, flow, payload, out);
             }
             Route::Ended => {
                 counters.after_end += 1;
@@ -249,6 +268,9 @@ impl Roster {
     /// The leg of a message's dialog, opened when it is the first of a dialog worth following.
     fn leg_of(&mut self, heard: &Heard<'_>, counters: &mut Counters, out: &mut impl Output) -> Option<LegId> {
         let call_id = heard.message.call_id();
+        if let Some(id) = self.target_of(heard.message) {
+            return Some(id);
+        }
         if let Some(id) = self.by_call_id.get(call_id).copied() {
             let again = self
                 .legs
@@ -272,8 +294,7 @@ impl Roster {
         }
         let dialog = Dialog::new(heard);
         let (id, own) = (self.leg_number(), self.call_number());
-        let joined = dialog.bib.as_ref().and_then(|bib| self.pairing.join(heard.at, bib, own));
-        let call = joined.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        let (call, held) = self.call_of(heard.at, &dialog, own);
         if call != own {
             self.next_call -= 1;
         }
@@ -289,7 +310,21 @@ impl Roster {
         };
         self.begin(id, name, leg, heard.message.status().is_none(), out);
         self.explain_dialog(id, heard, out);
+        if held {
+            self.note_same(id, call, "resumed", out);
+        }
         Some(id)
+    }
+
+    /// The call that a new dialog is of, and whether that one was held: the other half of a Built-in Bridge, or the call
+    /// that goes on; else a new one.
+    fn call_of(&mut self, at: CaptureTime, dialog: &Dialog, own: u64) -> (u64, bool) {
+        let Some(bib) = &dialog.bib else { return (own, false) };
+        let held = self.held_call(bib);
+        let paired = self.pairing.join(at, bib, held.unwrap_or(own));
+        let call = paired.filter(|c| self.calls.contains_key(c)).or(held).unwrap_or(own);
+        self.pairing.begin(bib, call);
+        (call, held == Some(call))
     }
 
     pub(super) fn open(&mut self, id: LegId, name: &str, leg: Leg, out: &mut impl Output) {
@@ -312,9 +347,14 @@ impl Roster {
     /// Goes on with a leg of an earlier run. Legs come in order of their beginning.
     pub fn resume(&mut self, r: Resumed) -> LegId {
         let (id, own) = (self.leg_number(), self.call_number());
+        let same = r.same.as_ref().and_then(|c| self.by_call_id.get(c.as_bytes()));
+        let same = same.and_then(|id| self.legs.get(id)).map(|l| l.call);
         let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
-        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, own));
-        let call = paired.filter(|c| self.calls.contains_key(c)).unwrap_or(own);
+        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, same.unwrap_or(own)));
+        let call = paired.filter(|c| self.calls.contains_key(c)).or(same).unwrap_or(own);
+        if let Some((_, bib)) = bib {
+            self.pairing.begin(bib, call);
+        }
         let mut leg = Leg {
             call,
             ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),
@@ -330,6 +370,9 @@ impl Roster {
             self.by_call_id.insert(leg.call_id.clone(), id);
             self.switchboard.claim(id, d.media.claims());
             self.switchboard.end(id, d.ended_at());
+            for t in &d.tokens {
+                self.sessions.entry(t.clone()).or_default().push(id);
+            }
             leg.dialog = Some(Box::new(d));
         } else {
             self.alone.insert(leg.ends, id);

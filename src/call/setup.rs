@@ -120,10 +120,14 @@ impl Roster {
         let Some(id) = self.setups.in_memory.pop_first() else { return false };
         self.setups.unanswered.remove(&id);
         counters.setups_let_go += 1;
-        self.switchboard.remove(id, self.now);
+        let flows = self.switchboard.remove(id, self.now);
+        self.relayed.forget(id, &flows);
         let Some(leg) = self.legs.remove(&id) else { return true };
         self.setups.bytes -= leg.setup.as_ref().map_or(0, |s| s.bytes());
         self.by_call_id.remove(&leg.call_id);
+        if let Some(d) = &leg.dialog {
+            self.forget_tokens(id, d);
+        }
         if let Some(p) = leg.primary {
             self.recorded.remove(&(p, id));
         }

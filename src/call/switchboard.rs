@@ -183,10 +183,10 @@ impl Switchboard {
         }
     }
 
-    /// Forgets a leg; its addresses are remembered as those of an ended call for a while.
-    pub fn remove(&mut self, leg: LegId, at: CaptureTime) {
-        let Some(l) = self.legs.remove(&leg) else { return };
-        for f in l.flows {
+    /// Forgets a leg; its addresses are remembered as those of an ended call for a while. Gives its flows.
+    pub fn remove(&mut self, leg: LegId, at: CaptureTime) -> Vec<FlowKey> {
+        let Some(l) = self.legs.remove(&leg) else { return Vec::new() };
+        for f in l.flows.iter().copied() {
             if self.flows.get(&f) == Some(&leg) {
                 self.untie(f);
                 if l.ended_at.is_some() {
@@ -197,6 +197,7 @@ impl Switchboard {
         for a in l.owned {
             self.leave(a, leg);
         }
+        l.flows
     }
 
     /// Legs that claim this address.

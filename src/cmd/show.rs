@@ -112,6 +112,9 @@ fn head(out: &mut dyn Write, call: &CallRecord) -> io::Result<()> {
     for (name, value) in &call.identifiers {
         writeln!(out, "  {} {}", clean(name), clean(value))?;
     }
+    for link in &call.links {
+        writeln!(out, "  linked to {} ({})", clean(&link.id), clean(&link.why))?;
+    }
     Ok(())
 }
 

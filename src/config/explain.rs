@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 16] = [
+const WHY: [(&str, &str); 17] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -64,6 +64,12 @@ const WHY: [(&str, &str); 16] = [
         "setup_timeout_s",
         "An INVITE whose final answer never comes would stay forever. It is given up after so many seconds;\n\
          more than the longest time a phone rings.",
+    ),
+    (
+        "resume_timeout_s",
+        "Cisco's Built-in Bridge ends a recording when its call is held, and begins another when it goes on. Live, what\n\
+         goes on within so many seconds (0 to 3600) is one recording with the hold in it, and sealed so much later;\n\
+         what goes on after that is a recording of its own, linked to the first. A replay waits for hold_timeout_s.",
     ),
     (
         "recording_name",

@@ -56,6 +56,9 @@ pub struct Config {
     /// Seconds after which an INVITE without final answer is given up.
     #[serde(deserialize_with = "values::seconds")]
     pub setup_timeout_s: u64,
+    /// Seconds that a recorded call of a Built-in Bridge, ended as for a hold, is waited for to be resumed.
+    #[serde(deserialize_with = "values::resume")]
+    pub resume_timeout_s: u64,
     /// Names of sealed files under `recordings/`, without the extension; tokens are [`NAME_TOKENS`].
     #[serde(deserialize_with = "values::recording_name")]
     pub recording_name: String,
@@ -84,6 +87,7 @@ impl Default for Config {
             media_timeout_s: 60,
             hold_timeout_s: 14_400,
             setup_timeout_s: 180,
+            resume_timeout_s: 10,
             recording_name: "{year}/{month}/{day}/{time}-{id}".into(),
             workers: 0,
             log: "info".into(),

@@ -38,6 +38,10 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> 
     number(d, 1..=LONGEST_S, " (seconds)")
 }
 
+pub(super) fn resume<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    number(d, 0..=3_600, " (seconds)")
+}
+
 pub(super) fn workers<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
     number(d, 0..=MOST_WORKERS, " (0: one a core)")
 }

@@ -1,6 +1,6 @@
 //! The one writer.
 
-use super::{FILE_NAME, LOCK_NAME, LedgerError, party, upgrade};
+use super::{FILE_NAME, LOCK_NAME, LedgerError, links, party, upgrade};
 use crate::archive::seal::Sealed;
 use crate::call::record::{CallRecord, End, Party, Stream};
 use crate::time::CaptureTime;
@@ -103,7 +103,15 @@ impl Ledger {
     /// # Errors
     /// When SQLite cannot write; the ledger is then as it was before.
     pub fn commit(&mut self, calls: &[Sealed]) -> Result<(), LedgerError> {
-        self.commit_rows(calls.iter().map(|c| (c.record(), c.record_path())))
+        self.commit_in_place_of(&[], calls)
+    }
+
+    /// The same; calls of these ids are parts of them, and go.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    pub fn commit_in_place_of(&mut self, parts: &[String], calls: &[Sealed]) -> Result<(), LedgerError> {
+        self.commit_all(parts, calls.iter().map(|c| (c.record(), c.record_path())))
     }
 
     /// Closes the ledger; all of it is in its one file then.
@@ -132,9 +140,20 @@ impl Ledger {
         &mut self,
         calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
     ) -> Result<(), LedgerError> {
+        self.commit_all(&[], calls)
+    }
+
+    fn commit_all<'a>(
+        &mut self,
+        parts: &[String],
+        calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
+    ) -> Result<(), LedgerError> {
         let path = &self.path;
         let batch = || {
             let batch = self.db.transaction()?;
+            for id in parts {
+                batch.prepare_cached("DELETE FROM calls WHERE id = ?1")?.execute([id])?;
+            }
             for (call, record_path) in calls {
                 put_call(&batch, call, record_path)?;
             }
@@ -208,6 +227,7 @@ fn put_call(db: &Connection, call: &CallRecord, record_path: Option<&str>) -> Re
     for (position, stream) in (0_i64..).zip(&call.streams) {
         put_stream(db, stream, call_no, position)?;
     }
+    links::put(db, call, call_no)?;
     put_files(db, call, call_no)
 }
 

@@ -6,6 +6,7 @@
 
 mod commit;
 mod events;
+mod links;
 mod party;
 mod plan;
 mod query;

@@ -1,5 +1,6 @@
 //! A call read back from its rows, equal to the one that was committed to the microsecond.
 
+use super::links;
 use crate::call::record::{
     CallRecord, Carried, Cause, Dtmf, End, Event, File, Gap, Kind, Participant, Party, State, Stream,
 };
@@ -55,6 +56,8 @@ pub(super) fn call(db: &Connection, call_no: i64) -> Result<Option<CallRecord>> 
         event,
     )?;
     call.files = list(db, FILES, call_no, file)?;
+    call.references = links::references(db, call_no)?;
+    call.links = links::links(db, call_no)?;
     if let Some(carried) = &mut call.carried {
         let sql = "SELECT evidence FROM carried_evidence WHERE call_no = ?1 ORDER BY position";
         carried.evidence = list(db, sql, call_no, |r| r.get(0))?;
@@ -110,6 +113,8 @@ fn main_row(r: &Row<'_>) -> Result<CallRecord> {
         dtmf: Vec::new(),
         events: Vec::new(),
         files: Vec::new(),
+        links: Vec::new(),
+        references: Vec::new(),
     })
 }
 

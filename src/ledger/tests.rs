@@ -81,6 +81,25 @@ pub(super) fn rich() -> CallRecord {
         ],
         dtmf: vec![Dtmf { party: text("callee"), at_s: 5.1, digit: "#".into() }],
         events: vec![Event { at: at(3), what: "hold".into(), detail: "…".into() }],
+        links: vec![],
+        references: vec![
+            Reference {
+                why: text("replaces"),
+                call_id: text("of\0another"),
+                key: None,
+                side: String::new(),
+                at: at(4),
+                within_s: 60,
+            },
+            Reference {
+                why: None,
+                call_id: None,
+                key: text("k"),
+                side: "is".into(),
+                at: at(5),
+                within_s: u32::MAX,
+            },
+        ],
         files: vec![
             File {
                 kind: "audio".into(),
@@ -129,6 +148,8 @@ fn bare(id: &str) -> CallRecord {
         dtmf: vec![],
         events: vec![],
         files: vec![],
+        links: vec![],
+        references: vec![],
     }
 }
 
@@ -267,13 +288,17 @@ fn a_full_disk_harms_nothing_and_is_got_over() {
     assert_eq!(all(&reader).len(), 501);
 }
 
-/// As the first version left it.
+/// As an earlier version left it.
 #[test]
-fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
+fn a_ledger_of_every_version_before_is_brought_up_to_date_with_its_calls() {
+    (1..upgrade::newest()).for_each(brought_up_to_date);
+}
+
+fn brought_up_to_date(version: i64) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE_NAME);
     let mut db = rusqlite::Connection::open(&path).unwrap();
-    upgrade::upgrade(&mut db, &path, &upgrade::MIGRATIONS[..1]).unwrap();
+    upgrade::upgrade(&mut db, &path, &upgrade::MIGRATIONS[..version as usize]).unwrap();
     db.execute_batch(
         "INSERT INTO calls (call_no, id, order_at_us, kind, state) VALUES (7, 'old', 5, 'bib', 'completed');
          INSERT INTO call_ids VALUES (7, 0, 'a@b');",
@@ -281,7 +306,7 @@ fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
     .unwrap();
     drop(db);
     let error = Reader::open(dir.path()).unwrap_err();
-    assert!(matches!(error, LedgerError::Older { found: 1, .. }), "{error}");
+    assert!(matches!(error, LedgerError::Older { found, .. } if found == version), "{error}");
     let mut ledger = Ledger::open(dir.path()).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let old = reader.find("a@b").unwrap();
@@ -290,4 +315,50 @@ fn a_ledger_of_version_1_is_brought_up_to_date_with_its_calls() {
     assert_eq!(reader.record_path("old").unwrap().as_deref(), Some("recordings/old.json"));
     assert!(reader.knows_file("recordings/old.json").unwrap());
     assert_eq!(json(&reader.get("old").unwrap().unwrap()), json(&old));
+}
+
+fn key(why: Option<&str>, side: &str, at_us: i64) -> Reference {
+    let why = why.map(str::to_owned);
+    Reference { why, call_id: None, key: text("k"), side: side.into(), at: at(at_us), within_s: 60 }
+}
+
+fn linked(calls: &[CallRecord]) -> Vec<Vec<(String, String)>> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(dir.path()).unwrap();
+    for c in calls {
+        ledger.commit_records(std::iter::once(c)).unwrap();
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    let links = |c: &CallRecord| reader.get(&c.id).unwrap().unwrap().links;
+    calls.iter().map(|c| links(c).into_iter().map(|l| (l.id, l.why)).collect()).collect()
+}
+
+#[test]
+fn two_calls_know_of_each_other_whichever_came_first() {
+    let names = CallRecord { references: vec![key(Some("transfer"), "names", 5)], ..bare("a") };
+    let is = CallRecord { references: vec![key(None, "is", 7)], ..bare("b") };
+    let late = CallRecord { references: vec![key(None, "is", 61_000_000)], ..bare("c") };
+    let two = |a: &str| vec![(a.to_owned(), "transfer".to_owned())];
+    for calls in [[names.clone(), is.clone(), late.clone()], [late.clone(), is, names]] {
+        let found = linked(&calls);
+        let of = |id: &str| calls.iter().position(|c| c.id == id).map(|i| found[i].clone()).unwrap();
+        assert_eq!((of("a"), of("b"), of("c")), (two("b"), two("a"), vec![]));
+    }
+    // Two that say the same of a third are none of each other's.
+    let twice = [late.clone(), CallRecord { id: "d".into(), ..late }];
+    assert_eq!(linked(&twice), [vec![], vec![]]);
+}
+
+#[test]
+fn what_names_a_call_id_tells_more_than_a_number() {
+    let by_id = Reference { call_id: text("x@h"), key: None, ..key(Some("replaces"), "", 0) };
+    let one = CallRecord { references: vec![by_id, key(Some("same-session"), "", 0)], ..bare("a") };
+    let two = CallRecord {
+        call_ids: vec!["x@h".into()],
+        started_at: Some(at(5)),
+        references: vec![key(Some("same-session"), "", 0)],
+        ..bare("b")
+    };
+    let told = |id: &str| vec![(id.to_owned(), "replaces".to_owned())];
+    assert_eq!(linked(&[one, two]), [told("b"), told("a")]);
 }

@@ -154,14 +154,15 @@ impl Book {
 
     fn write_down(&mut self, ended: &[Ended]) -> Result<(), LedgerError> {
         let mut sealed = Vec::new();
-        let mut outgrown = Vec::new();
+        let (mut outgrown, mut superseded) = (Vec::new(), Vec::new());
         for e in ended {
-            if let Outcome::Sealed { call, replaces } = &e.outcome {
+            if let Outcome::Sealed { call, replaces, supersedes } = &e.outcome {
                 sealed.push(Sealed::clone(call));
+                superseded.extend(supersedes.iter().cloned());
                 outgrown.extend(replaces.iter().cloned());
             }
         }
-        self.ledger()?.commit(&sealed)?;
+        self.ledger()?.commit_in_place_of(&superseded, &sealed)?;
         for path in outgrown {
             // Files of a lesser copy that the row no longer names. Left behind they are only listed by `verify`.
             let _ = self.disk.remove(&self.data.join(path));

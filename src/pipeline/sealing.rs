@@ -4,6 +4,7 @@ use super::board::Part;
 use super::{Mode, PipelineError, Shared, locked, pause};
 use crate::archive::finish::{Archive, FinishError, Job, Outcome};
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
+use crate::call::record::CallRecord;
 use crate::ledger::{LedgerError, Reader};
 use crate::limits::{FINISHER_NICE, RESERVE_BYTES, RETRY, SEAL_TRIES};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -161,9 +162,19 @@ fn claim(shared: &Shared, reader: &Reader, id: &str, new: &Extent) -> Result<Cla
         Verdict::Apart => Claim::Apart,
         Verdict::Seal => {
             taken.insert(id.to_owned());
-            let (files, carried) = known.map(|r| (r.files, r.carried)).unwrap_or_default();
-            let replaces = files.into_iter().map(|f| f.path).chain(reader.record_path(id)?);
-            Claim::Yours { replaces: replaces.collect(), carried }
+            let mut lesser: Vec<CallRecord> = known.into_iter().collect();
+            if new.call_ids().len() > 1 {
+                let parts = reader.by_call_ids(new.call_ids())?;
+                lesser.extend(parts.into_iter().filter(|r| r.id != id && Extent::of(r).is_part_of(new)));
+            }
+            let (mut replaces, mut supersedes, mut carried) = (Vec::new(), Vec::new(), None);
+            for r in lesser {
+                replaces.extend(reader.record_path(&r.id)?);
+                replaces.extend(r.files.into_iter().map(|f| f.path));
+                supersedes.extend(Some(r.id).filter(|known| known != id));
+                carried = carried.or(r.carried);
+            }
+            Claim::Yours { replaces, supersedes, carried }
         }
     })
 }

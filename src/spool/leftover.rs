@@ -48,8 +48,9 @@ pub fn outlines(root: &Path) -> io::Result<(Vec<Vec<LegStory>>, Vec<String>)> {
     let (dialogs, media): (Vec<_>, Vec<_>) = (0..).zip(legs).partition(|(_, l)| l.dialog.is_some());
     for (own, leg) in dialogs {
         let Some(d) = &leg.dialog else { continue };
-        let paired = d.bib.as_ref().and_then(|b| pairing.join(d.first_at, b, own));
-        let call = paired.unwrap_or(own);
+        let same = leg.same().and_then(|c| by_call_id.get(c).copied());
+        let paired = d.bib.as_ref().and_then(|b| pairing.join(d.first_at, b, same.unwrap_or(own)));
+        let call = paired.or(same).unwrap_or(own);
         by_call_id.insert(d.call_id.clone(), call);
         calls.entry(call).or_default().push(leg);
     }

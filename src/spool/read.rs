@@ -3,6 +3,7 @@
 use super::clock::{Base, Step, one_clock};
 use super::format::{self, FILE_HEADER, MEDIA, NOTES, Noted, SIGNALLING};
 use crate::call::dialog::{Dialog, Heard};
+use crate::call::note::Note;
 use crate::call::portrait::Portrait;
 use crate::call::switchboard::FlowKey;
 use crate::capture::file::{CaptureFile, OpenError};
@@ -54,6 +55,17 @@ pub struct LegStory {
     /// What the tap noted.
     pub notes: Vec<Noted>,
     steps: Vec<Step>,
+}
+
+impl LegStory {
+    /// The Call-ID of the dialog whose call this one is of, as the tap has found.
+    #[must_use]
+    pub fn same(&self) -> Option<&str> {
+        self.notes.iter().find_map(|n| match &n.note {
+            Note::Same { call_id, .. } => Some(call_id.as_str()),
+            _ => None,
+        })
+    }
 }
 
 /// What a leg's signalling tells, and when the leg began: enough to know which call it is of. When the host's clock was

@@ -94,6 +94,7 @@ fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
         Note::Joined { call_id } => Some(call_id.clone()),
         _ => None,
     });
+    let same = story.same().map(str::to_owned);
     let leg = Resumed {
         dialog: story.dialog,
         flows: media.flows,
@@ -101,6 +102,7 @@ fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
         last_at,
         carried,
         joined,
+        same,
     };
     let lengths = [signalling.whole, media.whole];
     Ok(Some((story.first_at.unwrap_or(last_at), Resumable { leg, folder: folder.to_owned(), lengths })))

@@ -19,10 +19,12 @@ pub enum Leg {
 pub struct Bib {
     /// Which leg this dialog is.
     pub leg: Leg,
-    /// Call reference of the near end: alike in both legs.
+    /// Call reference of the near end: alike in both legs; empty where an old version leaves it out.
     pub refci: String,
     /// Call reference of the far end.
     pub far_refci: Option<String>,
+    /// Cluster of the near end: call references are of one cluster.
+    pub near_cluster: Option<String>,
     /// Device name of the near end.
     pub near_device: Option<String>,
     /// Number of the near end.
@@ -44,15 +46,43 @@ impl Bib {
             (None, Some(_)) => Leg::Far,
             _ => return None,
         };
-        Some(Self {
+        let bib = Self {
             leg,
-            refci: text("x-refci")?,
+            refci: text("x-refci").unwrap_or_default(),
             far_refci: text("x-farendrefci"),
+            near_cluster: text("x-nearendclusterid"),
             near_device: text("x-nearenddevice"),
             near_address: text("x-nearendaddr"),
             far_device: text("x-farenddevice"),
             far_address: text("x-farendaddr"),
-        })
+        };
+        // Something must tell whose recording it is.
+        let told = !bib.refci.is_empty() || bib.near_device.is_some() || bib.near_address.is_some();
+        told.then_some(bib)
+    }
+
+    /// What the dialogs of one recorded call have in common: the reference, else the device, else the number.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match (&self.near_device, &self.near_address) {
+            _ if !self.refci.is_empty() => self.refci.clone(),
+            (Some(device), _) => format!("device {}", device.to_ascii_lowercase()),
+            (None, address) => format!("address {}", address.as_deref().unwrap_or_default()),
+        }
+    }
+
+    /// May these be dialogs of one recorded call? What both of them tell is alike.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let differ = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => !a.eq_ignore_ascii_case(b),
+            _ => false,
+        };
+        let by_device = self.near_device.is_some() && other.near_device.is_some();
+        self.key() == other.key()
+            && !differ(&self.near_device, &other.near_device)
+            && !differ(&self.near_cluster, &other.near_cluster)
+            && (by_device || !differ(&self.near_address, &other.near_address))
     }
 }
 
@@ -66,6 +96,18 @@ mod tests {
         let b = Bib::parse(&f).unwrap();
         assert_eq!((b.leg, b.refci.as_str(), b.near_device.as_deref()), (Leg::Near, "8273", Some("SEP01")));
         assert_eq!((b.near_address.as_deref(), b.far_address.as_deref()), (Some("4062"), Some("817")));
+    }
+
+    #[test]
+    fn old_versions_leave_some_out() {
+        let of = |text: &str| Bib::parse(&NameAddr::parse(text.as_bytes()));
+        let whole = of("<sip:1@c;x-nearend;x-refci=7;x-nearendclusterid=A;x-nearenddevice=SEP1>").unwrap();
+        let less = of("<sip:1@c;x-farend;x-refci=7>").unwrap();
+        assert!(whole.is_alike(&less) && less.is_alike(&whole));
+        let other = of("<sip:1@c;x-farend;x-refci=7;x-nearendclusterid=B;x-nearenddevice=SEP1>").unwrap();
+        assert!(!whole.is_alike(&other));
+        let bare = of("<sip:1@c;x-farend;x-nearenddevice=SEP1>").unwrap();
+        assert!(bare.refci.is_empty() && !bare.is_alike(&whole));
     }
 
     #[test]

@@ -114,7 +114,7 @@ pub fn verified(data: &Path) {
 pub fn at_rest(data: &Path) {
     verified(data);
     assert_eq!(names(&data.join("spool")), Vec::<String>::new(), "left in the spool");
-    let calls = ledger(data);
+    let mut calls = ledger(data);
     let mut told: Vec<String> = calls.iter().flat_map(files).collect();
     told.sort();
     let recordings = data.join("recordings");
@@ -130,6 +130,10 @@ pub fn at_rest(data: &Path) {
     };
     let mut records: Vec<Value> = records.iter().map(read).collect();
     records.sort_by_key(|r| calls.iter().position(|c| c["id"] == r["id"]));
+    for c in records.iter_mut().chain(&mut calls) {
+        // When a call was sealed, those that it is linked to may not have been.
+        c["links"].take();
+    }
     assert_eq!(records, calls);
 }
 

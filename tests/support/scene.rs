@@ -74,7 +74,7 @@ pub fn time(ms: i64) -> CaptureTime {
 impl<O: Output + Default> Scene<O> {
     pub fn on() -> Self {
         let s = Duration::from_secs;
-        let patience = Patience { media: s(60), hold: s(14_400), setup: s(180) };
+        let patience = Patience { media: s(60), hold: s(14_400), setup: s(180), resume: s(10) };
         Self { listener: Listener::new(patience), tape: O::default(), shift_ms: 0 }
     }
 

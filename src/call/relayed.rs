@@ -1,0 +1,130 @@
+//! One stream heard on two legs: a gateway passes on what it gets, packet by packet. Then the legs are one call, whatever
+//! their signalling says.
+
+use super::listener::Output;
+use super::roster::Roster;
+use super::same_session::{may_be_leg, on_behalf};
+use super::switchboard::{FlowKey, LegId};
+use crate::limits::FLOWS;
+use crate::time::CaptureTime;
+use crate::wire::rtp;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+/// Streams of one SSRC that are compared; load generators give all calls the same.
+const ALIKE: usize = 16;
+
+/// A stream as it was first heard on a leg.
+#[derive(Clone, Copy)]
+struct Begun {
+    leg: LegId,
+    flow: FlowKey,
+    at: CaptureTime,
+    sequence: u16,
+    timestamp: u32,
+}
+
+/// Streams of dialogs by SSRC.
+#[derive(Default)]
+pub(super) struct Relayed {
+    begun: HashMap<u32, SmallVec<[Begun; 2]>>,
+    count: usize,
+}
+
+impl Relayed {
+    /// A leg is gone.
+    pub(super) fn forget(&mut self, leg: LegId, flows: &[FlowKey]) {
+        for f in flows {
+            if let Some(all) = self.begun.get_mut(&f.ssrc) {
+                let before = all.len();
+                all.retain(|b| b.leg != leg);
+                self.count -= before - all.len();
+                if all.is_empty() {
+                    self.begun.remove(&f.ssrc);
+                }
+            }
+        }
+    }
+}
+
+/// May these be packets of one stream? Its timestamps count evenly with its numbers, and both with the time.
+fn one_stream(a: &Begun, b: &Begun) -> bool {
+    let numbers = i64::from(b.sequence.wrapping_sub(a.sequence).cast_signed());
+    let ticks = i64::from(b.timestamp.wrapping_sub(a.timestamp).cast_signed());
+    let apart = b.at.secs_since(a.at);
+    if numbers == 0 {
+        return ticks == 0 && apart.abs() < 1.0;
+    }
+    // 1 ms to 120 ms a packet, at 8 to 48 kHz.
+    let step = ticks / numbers;
+    let (least, most) = (numbers as f64 * 0.001, numbers as f64 * 0.12);
+    ticks % numbers == 0
+        && (8..=5_760).contains(&step)
+        && apart > least.min(most) - 0.5
+        && apart < least.max(most) + 0.5
+}
+
+impl Roster {
+    /// A stream was heard for the first time on a leg. Is it one that another leg has?
+    pub(super) fn compare(
+        &mut self,
+        at: CaptureTime,
+        leg: LegId,
+        flow: FlowKey,
+        payload: &[u8],
+        out: &mut impl Output,
+    ) {
+        let Ok(p) = rtp::parse(payload) else { return };
+        let new = Begun { leg, flow, at, sequence: p.sequence, timestamp: p.timestamp };
+        let all = self.relayed.begun.get(&flow.ssrc).map_or(&[][..], SmallVec::as_slice);
+        let mut others = all.iter().filter(|b| self.is_passed_on(b, &new));
+        // Of several that would fit, none is certain.
+        let one = others.next().copied().filter(|_| others.next().is_none());
+        if all.len() < ALIKE && self.relayed.count < FLOWS {
+            self.relayed.begun.entry(flow.ssrc).or_default().push(new);
+            self.relayed.count += 1;
+        }
+        if let Some(other) = one {
+            self.merge(leg, other.leg, "same-media", out);
+        }
+    }
+
+    fn is_passed_on(&self, a: &Begun, b: &Begun) -> bool {
+        let (Some(x), Some(y)) = (self.legs.get(&a.leg), self.legs.get(&b.leg)) else { return false };
+        let (Some(d), Some(e)) = (&x.dialog, &y.dialog) else { return false };
+        let (earlier, later) = if d.first_at <= e.first_at { (d, e) } else { (e, d) };
+        x.call != y.call
+            && may_be_leg(d)
+            && may_be_leg(e)
+            && on_behalf(earlier, later)
+            // One host that sends the same to two is no gateway.
+            && !a.flow.source.same_host(b.flow.source)
+            && one_stream(a, b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(ms: i64, sequence: u16, timestamp: u32) -> Begun {
+        let flow = FlowKey { source: Default::default(), destination: Default::default(), ssrc: 1 };
+        Begun { leg: LegId(1), flow, at: CaptureTime(ms * 1_000_000), sequence, timestamp }
+    }
+
+    #[test]
+    fn the_same_stream_a_moment_later() {
+        let first = heard(0, 65_530, 8_000);
+        assert!(one_stream(&first, &heard(1, 65_530, 8_000)));
+        assert!(one_stream(&first, &heard(200, 4, 9_600)));
+        assert!(one_stream(&heard(200, 4, 9_600), &first));
+        for other in [
+            heard(1, 65_530, 8_160),
+            heard(1, 65_531, 8_001),
+            heard(5_000, 65_530, 8_000),
+            heard(1, 4, 900_000),
+        ] {
+            assert!(!one_stream(&first, &other));
+        }
+    }
+}

@@ -64,6 +64,13 @@ fn one_stream(a: &Begun, b: &Begun) -> bool {
         && apart < least.max(most) + 0.5
 }
 
+/// Do the hosts fit a gateway between two others? Load generators play one file in all their calls, and number it alike:
+/// one host that sends it to two, or gets it from two, passes nothing on, and neither do two that send it to each other.
+fn through_a_gateway(a: &FlowKey, b: &FlowKey) -> bool {
+    let (forth, back) = (a.destination.same_host(b.source), b.destination.same_host(a.source));
+    !a.source.same_host(b.source) && !a.destination.same_host(b.destination) && !(forth && back)
+}
+
 impl Roster {
     /// A stream was heard for the first time on a leg. Is it one that another leg has?
     pub(super) fn compare(
@@ -97,8 +104,7 @@ impl Roster {
             && may_be_leg(d)
             && may_be_leg(e)
             && on_behalf(earlier, later)
-            // One host that sends the same to two is no gateway.
-            && !a.flow.source.same_host(b.flow.source)
+            && through_a_gateway(&a.flow, &b.flow)
             && one_stream(a, b)
     }
 }
@@ -106,6 +112,20 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_stands_between_two_hosts() {
+        let flow = |from: &str, to: &str| {
+            let end = |h: &str| format!("10.0.0.{h}:4000").parse::<std::net::SocketAddr>().unwrap().into();
+            FlowKey { source: end(from), destination: end(to), ssrc: 1 }
+        };
+        let (first, passed_on, other_side) = (flow("1", "2"), flow("2", "3"), flow("4", "3"));
+        assert!(through_a_gateway(&first, &passed_on) && through_a_gateway(&passed_on, &first));
+        assert!(through_a_gateway(&first, &other_side));
+        for of_another in [flow("1", "3"), flow("3", "2"), flow("2", "1")] {
+            assert!(!through_a_gateway(&first, &of_another));
+        }
+    }
 
     fn heard(ms: i64, sequence: u16, timestamp: u32) -> Begun {
         let flow = FlowKey { source: Default::default(), destination: Default::default(), ssrc: 1 };

@@ -118,9 +118,12 @@ def fill(o, kills=False):
     v.hold(max(rss) < 300, f'VmRSS {max(rss):.0f} MB')
     wire, book = s.read()
     fills = [(a * 1e9, b * 1e9) for a, b in blind]
+    killed = [r['killed'] * 1e9 for r in rec.runs if kills and r['killed']]
+    forgot = [(a - check.BEFORE_KILL - 1e9, k) for k in killed for a, b in fills if a - check.BEFORE_KILL - 1e9 <= k <= b + 1e9]
+
     def lost_by_kill(_, t):
         """what a full disk did not take is in memory, and goes with the process"""
-        return kills and any(r['killed'] and a - check.BEFORE_KILL - 1e9 <= t <= r['killed'] * 1e9 <= b + 1e9 for r in rec.runs for a, b in fills)
+        return any(a <= t <= b for a, b in forgot)
     unnamed = check.unnamed(s.facts, wire, rec.runs, lambda t: lost_by_kill(0, t))
     def excused(ssrc, t):
         return lost_by_kill(ssrc, t) or kills and unnamed(ssrc, t)

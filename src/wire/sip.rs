@@ -100,7 +100,9 @@ impl<'a> Message<'a> {
         };
         let start = match start_line.strip_prefix(b"SIP/2.0 ") {
             Some(rest) => {
-                let code = rest.get(..3).and_then(number).filter(|c| (100..700).contains(c));
+                // Three digits and no more (RFC 4475, 3.1.2.19).
+                let code = rest.get(..3).filter(|_| !rest.get(3).is_some_and(u8::is_ascii_digit));
+                let code = code.and_then(number).filter(|c| (100..700).contains(c));
                 let code = code.ok_or(SipError::StartLine)?;
                 Start::Response(code as u16, rest.get(4..).unwrap_or_default().trim_ascii())
             }

@@ -168,8 +168,13 @@ fn media(value: &str) -> Option<Media> {
     let kind = w.next()?.to_owned();
     let port = w.next()?.split('/').next()?.parse().ok()?;
     let protocol = w.next().unwrap_or_default().to_owned();
-    let payloads =
-        w.filter_map(|p| p.parse().ok().filter(|p| *p < 128)).map(|p| (p, Codec::of_static(p))).collect();
+    let mut payloads: Vec<(u8, Option<Codec>)> = Vec::new();
+    for p in w.filter_map(|p| p.parse().ok().filter(|p| *p < 128)) {
+        // Each once: a line of 30,000 zeros is not kept as 30,000 codecs.
+        if payloads.iter().all(|(known, _)| *known != p) {
+            payloads.push((p, Codec::of_static(p)));
+        }
+    }
     let encrypted = protocol.contains("SAVP");
     Some(Media { kind, port, protocol, payloads, encrypted, ..Media::default() })
 }

@@ -23,6 +23,14 @@ pub const FRAGMENT_AGE: Duration = Duration::from_secs(30);
 /// Largest SIP message, bytes: what fits one IP packet of the spool.
 pub const SIP_MESSAGE_BYTES: usize = 65_000;
 
+/// Longest Call-ID, bytes: platforms make up to 200. It is kept with each dialog, and a hundred thousand of the size of a
+/// message would be gigabytes.
+pub const CALL_ID_BYTES: usize = 1_024;
+
+/// What is kept of a name, a URI, its parameters, or a word of an SDP line, bytes; what is longer is cut, for the same
+/// reason.
+pub const NAME_BYTES: usize = 1_024;
+
 /// TCP connections (directions) whose signalling is followed at once.
 pub const TCP_STREAMS: usize = 16_384;
 

@@ -244,5 +244,9 @@ pub const STREAM_PROBATION: u64 = 4;
 /// Longest silence that audio is written for, seconds; a clock step makes larger ones. What is cut is an event.
 pub const AUDIO_SECONDS: f64 = 24.0 * 3600.0;
 
+/// How far behind the last packet of a call its sound may begin, seconds: who sends ahead of time sends so much. Timestamps
+/// made at random would make a day of three seconds.
+pub const SOUND_AHEAD_S: f64 = 30.0;
+
 /// Bytes of samples in one WAV file: RIFF counts in 32 bits.
 pub const WAV_BYTES: u64 = 0xffff_0000;

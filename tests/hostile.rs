@@ -28,5 +28,7 @@ mod packet;
 mod protos;
 #[path = "support/scene.rs"]
 mod scene;
+#[path = "hostile/sound.rs"]
+mod sound;
 #[path = "hostile/torture.rs"]
 mod torture;

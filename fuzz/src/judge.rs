@@ -65,7 +65,10 @@ impl Output for Judge {
         let victims = legs.iter().filter(|l| self.victims.contains_key(l)).count();
         if victims > 0 {
             assert_eq!(victims, legs.len(), "the call that is real was joined with another");
-            assert!(matches!(over, Over::Signalled | Over::CaptureEnded), "the call that is real is {over:?}");
+            assert!(
+                matches!(over, Over::Signalled | Over::CaptureEnded),
+                "the call that is real is {over:?}"
+            );
         }
     }
 

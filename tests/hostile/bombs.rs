@@ -262,11 +262,11 @@ fn a_hundred_thousand_calls_that_nobody_answers() {
 /// Names as long as a message: a hundred thousand dialogs of them would be gigabytes.
 #[test]
 fn names_as_long_as_a_message() {
-    alone("bombs::names_as_long_as_a_message", BARE + 500, || {
+    alone("bombs::names_as_long_as_a_message", BARE + 200, || {
         costs(1_000, || {
             let mut field = Field::new();
             let long = "x".repeat(28_000);
-            for n in 0..20_000u32 {
+            for n in 0..6_000u32 {
                 let id = if n % 2 == 0 { format!("{n}-{long}") } else { format!("short-{n}") };
                 let from = format!("Contact: <sip:{long}@h>\r\n");
                 let body = format!("{}m={long} 4000 RTP/AVP 0\r\na=label:{long}\r\n", sdp(EVE, n as u16));

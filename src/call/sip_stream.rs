@@ -8,7 +8,7 @@ use crate::limits::{TCP_ACKED_AGE, TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TC
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::sip;
-use crate::wire::sip_frame::{Framing, frame};
+use crate::wire::sip_frame::{Framer, Framing};
 use crate::wire::transport::Tcp;
 use hashbrown::HashMap;
 use std::time::Duration;
@@ -39,6 +39,7 @@ struct Stream {
     /// Segments beyond a hole, in order of sequence, with when they came.
     ahead: Vec<(u32, CaptureTime, Vec<u8>)>,
     hole_since: Option<CaptureTime>,
+    framer: Framer,
     /// Its sender has nothing more to say.
     fin: bool,
     last_at: CaptureTime,
@@ -285,7 +286,7 @@ impl Stream {
             if rest.is_empty() {
                 break;
             }
-            match frame(rest) {
+            match self.framer.frame(self.front.wrapping_add(at as u32), rest) {
                 Framing::More => break,
                 Framing::Junk(n) => at += n.max(1),
                 Framing::Message(n) => {

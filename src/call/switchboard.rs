@@ -294,6 +294,7 @@ impl Switchboard {
 mod tests {
     use super::super::offer::Side;
     use super::*;
+    use crate::limits::TOMBSTONE_AGE;
     use crate::wire::sdp;
 
     fn end(s: &str) -> Endpoint {

@@ -364,7 +364,7 @@ fn bodies_of_ten_thousand_parts_lines_and_elements() {
 #[test]
 fn streams_of_tcp_without_an_end() {
     alone("bombs::streams_of_tcp_without_an_end", BARE + 160, || {
-        costs(500, || {
+        costs(100, || {
             let mut field = Field::new();
             let line = b"X-Endless: and so on, and so on, and so on\r\n".repeat(30);
             for stream in 0..400u16 {

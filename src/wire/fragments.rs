@@ -7,11 +7,7 @@ use super::ip::Ip;
 use crate::limits::{FRAGMENT_AGE, FRAGMENT_BYTES, FRAGMENTED_DATAGRAMS, FRAGMENTS_PER_DATAGRAM};
 use crate::time::CaptureTime;
 use hashbrown::HashMap;
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-
-/// What a piece takes besides its bytes: an attacker's have eight of them, or none.
-const PIECE: usize = 64;
 
 type Key = (IpAddr, IpAddr, u8, u32);
 
@@ -26,8 +22,6 @@ struct Datagram {
 #[derive(Default)]
 pub struct Fragments {
     open: HashMap<Key, Datagram>,
-    /// The same by age: under a flood of first fragments the oldest is looked for at each.
-    by_age: BTreeSet<(CaptureTime, Key)>,
     bytes: usize,
     swept_at: CaptureTime,
     /// Datagrams that were given up: too old, or the table was full.
@@ -49,18 +43,15 @@ impl Fragments {
         if !self.open.contains_key(&key) && self.open.len() >= FRAGMENTED_DATAGRAMS {
             self.drop_oldest();
         }
-        while self.bytes + ip.payload.len() + PIECE > FRAGMENT_BYTES && !self.open.is_empty() {
+        while self.bytes + ip.payload.len() > FRAGMENT_BYTES && !self.open.is_empty() {
             self.drop_oldest();
         }
-        let d = self.open.entry(key).or_insert_with(|| {
-            self.by_age.insert((at, key));
-            Datagram { first_at: at, ..Datagram::default() }
-        });
+        let d = self.open.entry(key).or_insert_with(|| Datagram { first_at: at, ..Datagram::default() });
         if !f.more {
             d.length = Some(end);
         }
         if d.pieces.len() < FRAGMENTS_PER_DATAGRAM && !d.pieces.iter().any(|p| p.0 == f.offset) {
-            self.bytes += ip.payload.len() + PIECE;
+            self.bytes += ip.payload.len();
             d.pieces.push((f.offset, ip.payload.to_vec()));
         }
         let whole = d.whole()?;
@@ -89,7 +80,6 @@ impl Fragments {
             for d in self.open.values_mut() {
                 d.first_at = d.first_at.min(at);
             }
-            self.by_age = self.open.iter().map(|(k, d)| (d.first_at, *k)).collect();
         }
         self.swept_at = at;
         let old: Vec<Key> =
@@ -101,7 +91,7 @@ impl Fragments {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, k)) = self.by_age.first().copied() {
+        if let Some(k) = self.open.iter().min_by_key(|(_, d)| d.first_at).map(|(k, _)| *k) {
             self.given_up += 1;
             self.remove(&k);
         }
@@ -109,8 +99,7 @@ impl Fragments {
 
     fn remove(&mut self, k: &Key) {
         if let Some(d) = self.open.remove(k) {
-            self.by_age.remove(&(d.first_at, *k));
-            self.bytes -= d.pieces.iter().map(|p| p.1.len() + PIECE).sum::<usize>();
+            self.bytes -= d.pieces.iter().map(|p| p.1.len()).sum::<usize>();
         }
     }
 }
@@ -181,7 +170,7 @@ mod tests {
         }
         assert_eq!(f.len(), FRAGMENTED_DATAGRAMS);
         f.add(CaptureTime::from_parts(60, 0), &piece(1, 0, true, &[1]));
-        assert_eq!((f.len(), f.bytes, f.given_up), (1, 1 + PIECE, 10_000));
+        assert_eq!((f.len(), f.bytes, f.given_up), (1, 1, 10_000));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn each_message_is_understood_or_refused() {
         assert_eq!(from.user(), *user, "{name}");
         let parts = multipart::parts(&m);
         let of_sdp = parts.iter().filter(|p| p.content_type == "application/sdp");
-        let first = of_sdp.flat_map(|p| sdp::parse(p.body)).find_map(|m| m.address);
+        let first = of_sdp.flat_map(|p| sdp::parse(&p.body)).find_map(|m| m.address);
         assert_eq!(first.map(|a| a.to_string()).as_deref(), *media, "{name}");
     }
 }

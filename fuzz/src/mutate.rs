@@ -406,7 +406,7 @@ fn rtp_fields(frames: &mut [Frame], at: usize, a: u8, b: u8) {
             2 => (0u32.wrapping_sub(n), 0u32.wrapping_sub(n * 160)),
             3 => (n, n.wrapping_mul(u32::from(a) << 24)),
             4 => (n, 0),
-            5 => (n, u32::from(n % 2) * 0x7fff_ffff),
+            5 => (n, n % 2 * 0x7fff_ffff),
             6 => (65_530 + n, 0xffff_ff00u32.wrapping_add(n * 160)),
             _ => (n ^ u32::from(a), n * 160),
         };

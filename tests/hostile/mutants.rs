@@ -74,8 +74,11 @@ fn the_tap_bears_them_and_the_real_call_is_unharmed() {
     }
 }
 
+/// A call's record, and its files by their kind.
+pub(crate) type Sealed = (Value, Vec<(String, Vec<u8>)>);
+
 /// What the program made of the real calls: their records but for where the files are, and the files.
-pub(crate) fn real_calls(data: &Path, calls: &[Value]) -> Vec<(Value, Vec<(String, Vec<u8>)>)> {
+pub(crate) fn real_calls(data: &Path, calls: &[Value]) -> Vec<Sealed> {
     let real = |c: &&Value| array(&c["call_ids"]).iter().any(|i| text(i).starts_with("real-"));
     let mut out: Vec<_> = calls
         .iter()
@@ -90,7 +93,7 @@ pub(crate) fn real_calls(data: &Path, calls: &[Value]) -> Vec<(Value, Vec<(Strin
 }
 
 /// Replays frames, has it all verified, and gives what became of the real calls.
-pub(crate) fn replayed(frames: &[Frame], folder: &Path) -> Vec<(Value, Vec<(String, Vec<u8>)>)> {
+pub(crate) fn replayed(frames: &[Frame], folder: &Path) -> Vec<Sealed> {
     let (capture, data) = (folder.join("c.pcap"), folder.join("data"));
     std::fs::write(&capture, packet::as_pcap(frames)).unwrap();
     let ran = replay(&data, &[&capture]);

@@ -99,7 +99,7 @@ fn message(field: usize, anomaly: &[u8], n: usize, call: usize) -> Vec<u8> {
         .map(|f| f.as_bytes().to_vec())
         .collect();
     let usual = parts[field].clone();
-    parts[field] = if n % 4 == 0 { [anomaly, &usual].concat() } else { anomaly.to_vec() };
+    parts[field] = if n.is_multiple_of(4) { [anomaly, &usual].concat() } else { anomaly.to_vec() };
     let length: usize = parts.iter().skip(FIELDS.len() + 1).map(Vec::len).sum();
     let mut out = Vec::new();
     for p in parts {

@@ -127,7 +127,7 @@ fn the_tap_bears_them_all_beside_a_call() {
     for (n, (name, _)) in TABLE.iter().enumerate() {
         let bytes = text(name);
         let mut give = |bytes: Vec<u8>| {
-            frames.push(Frame { at: start + (20 + n as i64 * 40) * 1_000_000, link: RAW, bytes })
+            frames.push(Frame { at: start + (20 + n as i64 * 40) * 1_000_000, link: RAW, bytes });
         };
         give(packet::udp((ann, 5060), (bob, 5060), &bytes));
         give(packet::tcp((ann, 40_000), (bob, 5060), sequence, 0x18, &bytes));

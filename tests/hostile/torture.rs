@@ -89,6 +89,7 @@ fn text(name: &str) -> Vec<u8> {
 }
 
 #[test]
+#[allow(clippy::needless_borrow, reason = "a body is borrowed, or decoded and owned")]
 fn each_message_is_understood_or_refused() {
     assert_eq!(std::fs::read_dir(folder()).unwrap().count(), TABLE.len());
     for (name, must) in &TABLE {

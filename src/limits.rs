@@ -44,6 +44,14 @@ pub const HEP_BUFFER_BYTES: usize = 8 << 20;
 /// Largest SIP message, bytes: what fits one IP packet of the spool.
 pub const SIP_MESSAGE_BYTES: usize = 65_000;
 
+/// Longest Call-ID, bytes: platforms make up to 200. It is kept with each dialog, and a hundred thousand of the size of a
+/// message would be gigabytes.
+pub const CALL_ID_BYTES: usize = 1_024;
+
+/// What is kept of a name, a URI, its parameters, or a word of an SDP line, bytes; what is longer is cut, for the same
+/// reason.
+pub const NAME_BYTES: usize = 1_024;
+
 /// TCP connections (directions) whose signalling is followed at once.
 pub const TCP_STREAMS: usize = 16_384;
 
@@ -285,6 +293,10 @@ pub const STREAM_PROBATION: u64 = 4;
 
 /// Longest silence that audio is written for, seconds; a clock step makes larger ones. What is cut is an event.
 pub const AUDIO_SECONDS: f64 = 24.0 * 3600.0;
+
+/// How far behind the last packet of a call its sound may begin, seconds: who sends ahead of time sends so much. Timestamps
+/// made at random would make a day of three seconds.
+pub const SOUND_AHEAD_S: f64 = 30.0;
 
 /// Bytes of samples in one WAV file: RIFF counts in 32 bits.
 pub const WAV_BYTES: u64 = 0xffff_0000;

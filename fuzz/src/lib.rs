@@ -1,7 +1,14 @@
 //! What the fuzz targets share: the code under test, and how bytes become its input.
 
-pub use earwitness::{call, spool, time, wire};
+pub use earwitness::{archive, call, capture, config, disk, media, spool, time, wire};
 
+pub mod judge;
+pub mod mutate;
+pub mod packet;
+
+use packet::Frame;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use time::CaptureTime;
 
 /// The libpcap link types that the first byte of a `frame` input chooses from. Seeds depend on the order:
@@ -74,4 +81,34 @@ pub fn frames(mut input: &[u8]) -> impl Iterator<Item = (u32, CaptureTime, &[u8]
 pub fn inside(part: &[u8], whole: &[u8]) {
     let (p, w) = (part.as_ptr_range(), whole.as_ptr_range());
     assert!(part.is_empty() || (w.start <= p.start && p.end <= w.end), "a view reaches outside its packet");
+}
+
+/// The captures of `testdata/` that `structure` changes, with a hash of each one's name.
+static CAPTURES: OnceLock<Vec<(u16, Vec<u8>)>> = OnceLock::new();
+
+/// The capture whose name is nearest to a key: one that is added takes the place of few others.
+pub fn capture_near(key: u16, at: i64) -> Vec<Frame> {
+    let all = CAPTURES.get_or_init(|| {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata");
+        let folders = [testdata.clone(), testdata.join("platforms")];
+        let files = folders.iter().filter_map(|f| std::fs::read_dir(f).ok()).flatten().flatten();
+        let files = files.filter(|f| f.path().extension().is_some_and(|e| e == "pcap"));
+        let named = files.filter_map(|f| {
+            let name = f.file_name().into_encoded_bytes();
+            let hash = name.iter().fold(0x811c_9dc5u32, |h, c| (h ^ u32::from(*c)).wrapping_mul(0x0100_0193));
+            Some(((hash >> 16 ^ hash) as u16, std::fs::read(f.path()).ok()?))
+        });
+        named.collect()
+    });
+    let nearest = all.iter().min_by_key(|(hash, _)| hash ^ key);
+    nearest.map_or_else(Vec::new, |(_, file)| mutate::load(file, at))
+}
+
+/// A folder of this process, in memory where the host has one: for what is only read from files.
+pub fn scratch(target: &str) -> PathBuf {
+    let shm = Path::new("/dev/shm");
+    let root = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+    let folder = root.join(format!("earwitness-fuzz-{target}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for what is only read from files");
+    folder
 }

@@ -182,7 +182,8 @@ impl Archive {
         let Some(w) = written else { return Ok(None) };
         if w.cut {
             let detail =
-                "sound beyond 24 hours or 4 GiB is not in the audio; its packets are kept".to_owned();
+                "sound beyond 24 hours, 4 GiB or the call's end is not in the audio; its packets are kept"
+                    .to_owned();
             let at = call.record.ended_at.unwrap_or(call.origin);
             call.record.events.push(Event { at, what: "audio-cut".to_owned(), detail });
         }

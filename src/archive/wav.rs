@@ -2,7 +2,7 @@
 
 use super::assemble::Assembled;
 use crate::disk::Disk;
-use crate::limits::{AUDIO_SECONDS, WAV_BYTES};
+use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
 use crate::media::codec::decoder;
 use crate::media::mix::{self, Cue, Payloads, Track};
 use crate::spool::format::MEDIA;
@@ -80,7 +80,9 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path, disk: &Disk) -> i
         return Ok(None);
     };
     let frame = 2 * u64::from(channels);
-    let most = (WAV_BYTES / frame).min((AUDIO_SECONDS * f64::from(sample_rate)) as u64);
+    let last = legs.iter().filter_map(|l| l.last_at).max();
+    let heard = last.map_or(0.0, |t| t.secs_since(call.origin).max(0.0)) + SOUND_AHEAD_S;
+    let most = (WAV_BYTES / frame).min((AUDIO_SECONDS.min(heard) * f64::from(sample_rate)) as u64);
     let (tracks, cut) = tracks(call, sample_rate, most);
     let told = call.record.ended_at.map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
     let least = ((told * f64::from(sample_rate)) as u64).min(most);

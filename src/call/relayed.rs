@@ -68,7 +68,7 @@ fn one_stream(a: &Begun, b: &Begun) -> bool {
 /// one host that sends it to two, or gets it from two, passes nothing on, and neither do two that send it to each other.
 fn through_a_gateway(a: &FlowKey, b: &FlowKey) -> bool {
     let (forth, back) = (a.destination.same_host(b.source), b.destination.same_host(a.source));
-    !a.source.same_host(b.source) && !a.destination.same_host(b.destination) && !(forth && back)
+    !(a.source.same_host(b.source) || a.destination.same_host(b.destination) || (forth && back))
 }
 
 impl Roster {

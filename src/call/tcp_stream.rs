@@ -4,7 +4,7 @@ use super::sip_stream::Cut;
 use super::web::{Step, Web};
 use crate::limits::TCP_HOLE_AGE;
 use crate::time::CaptureTime;
-use crate::wire::sip_frame::{Framing, frame};
+use crate::wire::sip_frame::{Framer, Framing};
 use crate::wire::{sip, websocket};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub(super) struct Stream {
     /// Segments beyond a hole, in order of sequence, with when they came.
     ahead: Vec<(u32, CaptureTime, Vec<u8>)>,
     hole_since: Option<CaptureTime>,
+    framer: Framer,
     /// Its initial sequence number, when its SYN was heard.
     syn: Option<u32>,
     /// Its sender has nothing more to say.
@@ -176,7 +177,7 @@ impl Stream {
             }
             let framing = match &mut web {
                 Some(w) => w.step(rest),
-                None => match frame(rest) {
+                None => match self.framer.frame(self.front.wrapping_add(at as u32), rest) {
                     Framing::More => Step::More,
                     Framing::Junk(n) => Step::Pass(n),
                     Framing::Message(n) => Step::Message(n, rest.get(..n).unwrap_or(rest).to_vec()),

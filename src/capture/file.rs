@@ -213,7 +213,7 @@ impl CaptureFile {
         };
         let (f, link) = found;
         let place = self.window.position() - f.behind as u64;
-        let by: i64 = self.redated.iter().filter(|r| r.0 < place).map(|r| r.1).sum();
+        let by = self.redated.iter().filter(|r| r.0 < place).fold(0i64, |sum, r| sum.saturating_add(r.1));
         let at = CaptureTime(f.at.0.saturating_add(by));
         let bytes = self.window.taken(f.behind).get(..f.length).unwrap_or_default();
         Some(Frame { at, link, bytes, place })

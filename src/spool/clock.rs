@@ -39,10 +39,11 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
         steps.extend(by(n).map(|by| Step { offsets: most, by }));
     }
     steps.reverse();
-    let all: i64 = steps.iter().map(|s| s.by).sum();
+    // Notes that were damaged may say anything.
+    let all = steps.iter().fold(0i64, |sum, s| sum.saturating_add(s.by));
     let mut shift = match base {
         Base::Beginning => 0,
-        Base::End => -all,
+        Base::End => all.saturating_neg(),
     };
     if shift != 0 {
         steps.insert(0, Step { offsets: [0; 2], by: shift });

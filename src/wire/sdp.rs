@@ -1,6 +1,7 @@
 //! Session descriptions (RFC 4566), read leniently: one bad line never costs the rest.
 
 use super::endpoint::Endpoint;
+use super::sip_name::kept;
 use std::net::IpAddr;
 
 /// Which way media flows, as the describer sees it (RFC 4566, 6).
@@ -42,7 +43,7 @@ impl Codec {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut w = text.trim().split('/');
-        let name = w.next().filter(|n| !n.is_empty())?.to_ascii_uppercase();
+        let name = kept(w.next().filter(|n| !n.is_empty())?).to_ascii_uppercase();
         let clock = w.next()?.trim().parse().ok().filter(|c| (1..=384_000).contains(c))?;
         let channels = w.next().and_then(|c| c.trim().parse().ok()).unwrap_or(1);
         Some(Self { name, clock, channels })
@@ -165,11 +166,16 @@ pub fn parse(body: &[u8]) -> Vec<Media> {
 /// `audio 4000 RTP/AVP 0 8 101`
 fn media(value: &str) -> Option<Media> {
     let mut w = value.split_ascii_whitespace();
-    let kind = w.next()?.to_owned();
+    let kind = kept(w.next()?);
     let port = w.next()?.split('/').next()?.parse().ok()?;
-    let protocol = w.next().unwrap_or_default().to_owned();
-    let payloads =
-        w.filter_map(|p| p.parse().ok().filter(|p| *p < 128)).map(|p| (p, Codec::of_static(p))).collect();
+    let protocol = kept(w.next().unwrap_or_default());
+    let mut payloads: Vec<(u8, Option<Codec>)> = Vec::new();
+    for p in w.filter_map(|p| p.parse().ok().filter(|p| *p < 128)) {
+        // Each once: a line of 30,000 zeros is not kept as 30,000 codecs.
+        if payloads.iter().all(|(known, _)| *known != p) {
+            payloads.push((p, Codec::of_static(p)));
+        }
+    }
     let encrypted = protocol.contains("SAVP");
     Some(Media { kind, port, protocol, payloads, encrypted, ..Media::default() })
 }
@@ -196,7 +202,7 @@ fn attribute(m: &mut Media, value: &str) {
                 m.payloads.push((pt, Some(codec)));
             }
         }
-        "label" => m.label = Some(v.trim().to_owned()),
+        "label" => m.label = Some(kept(v.trim())),
         "crypto" => m.keyed = true,
         "rtcp" => m.rtcp_port = v.split_ascii_whitespace().next().and_then(|p| p.parse().ok()),
         _ => m.direction = direction(value).unwrap_or(m.direction),

@@ -4,6 +4,7 @@
 //! Lines may end in CRLF or LF, headers may be folded or compact, unknown methods pass, a wrong Content-Length is
 //! survived. Works on bytes: nothing on the wire promises to be UTF-8.
 
+use crate::limits::CALL_ID_BYTES;
 use memchr::{memchr, memmem};
 use std::borrow::Cow;
 use thiserror::Error;
@@ -42,6 +43,9 @@ pub enum SipError {
     /// A dialog cannot be told without it (RFC 3261, 8.1.1).
     #[error("no {0} header")]
     Missing(&'static str),
+    /// It is kept while the dialog lasts.
+    #[error("a Call-ID of more than {CALL_ID_BYTES} bytes")]
+    LongCallId,
 }
 
 /// Could this be the beginning of a SIP message? Cheap enough for every datagram.
@@ -87,6 +91,9 @@ pub fn parse(b: &[u8]) -> Result<Message<'_>, SipError> {
             return Err(SipError::Missing(name));
         }
     }
+    if m.call_id().len() > CALL_ID_BYTES {
+        return Err(SipError::LongCallId);
+    }
     Ok(m)
 }
 
@@ -100,7 +107,9 @@ impl<'a> Message<'a> {
         };
         let start = match start_line.strip_prefix(b"SIP/2.0 ") {
             Some(rest) => {
-                let code = rest.get(..3).and_then(number).filter(|c| (100..700).contains(c));
+                // Three digits and no more (RFC 4475, 3.1.2.19).
+                let code = rest.get(..3).filter(|_| !rest.get(3).is_some_and(u8::is_ascii_digit));
+                let code = code.and_then(number).filter(|c| (100..700).contains(c));
                 let code = code.ok_or(SipError::StartLine)?;
                 Start::Response(code as u16, rest.get(4..).unwrap_or_default().trim_ascii())
             }

@@ -42,10 +42,7 @@ pub fn frame(b: &[u8]) -> Framing {
     let Some(head) = head_length(b) else {
         return if b.len() > SIP_MESSAGE_BYTES { Framing::Junk(b.len()) } else { Framing::More };
     };
-    let length = Message::read(b.get(..head).unwrap_or(b), &[])
-        .ok()
-        .and_then(|m| number(m.header("content-length")?))
-        .unwrap_or(0);
+    let length = length(b.get(..head).unwrap_or(b));
     if head + length > SIP_MESSAGE_BYTES {
         return Framing::Junk(head);
     }
@@ -70,6 +67,48 @@ pub fn frame(b: &[u8]) -> Framing {
         Some(at) if at < length => Framing::Message(head + at),
         _ => Framing::Message(head + length),
     }
+}
+
+/// Frames a stream that grows: what has been looked at is not looked at again until what was missing may have come. A
+/// message that comes byte by byte would else be read from its beginning for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Framer {
+    /// Sequence number of the first byte of what is waited for, and how much of it there was.
+    of: u32,
+    seen: usize,
+    /// Length at which to look again.
+    length: usize,
+    /// The headers have not ended: a blank line ends the wait too.
+    head: bool,
+}
+
+impl Framer {
+    /// As [`frame`]; `of` is the sequence number of the first byte of `b`.
+    pub fn frame(&mut self, of: u32, b: &[u8]) -> Framing {
+        let known = self.of == of && self.seen <= b.len();
+        if known && b.len() < self.length && !(self.head && blank(b.get(self.seen.saturating_sub(3)..))) {
+            self.seen = b.len();
+            return Framing::More;
+        }
+        let found = frame(b);
+        *self = Self::default();
+        if found == Framing::More && looks_like(b) && line_end(b).is_some() {
+            let head = head_length(b);
+            let length = head.and_then(|h| Some(h + length(b.get(..h)?)));
+            let length = length.unwrap_or(SIP_MESSAGE_BYTES + 1);
+            *self = Self { of, seen: b.len(), length, head: head.is_none() };
+        }
+        found
+    }
+}
+
+fn blank(b: Option<&[u8]>) -> bool {
+    b.is_some_and(|b| b.windows(2).any(|w| w == b"\n\n") || b.windows(3).any(|w| w == b"\n\r\n"))
+}
+
+/// Content-Length of a message whose headers these are; 0 when it has none that makes sense.
+fn length(head: &[u8]) -> usize {
+    Message::read(head, &[]).ok().and_then(|m| number(m.header("content-length")?)).unwrap_or(0)
 }
 
 /// Methods that begin a request in the middle of a line, behind a body without a line end.
@@ -120,6 +159,28 @@ mod tests {
     use proptest::prelude::*;
 
     const INVITE: &[u8] = b"INVITE sip:b@h SIP/2.0\r\nv: SIP/2.0/UDP h;branch=z\r\nf: <sip:a@h>;tag=1\r\nTo: \"B\"\r\n <sip:b@h>\r\ni: x@h\r\nCSeq: 7 INVITE\r\nl: 4\r\n\r\nbody";
+
+    /// Looked at byte by byte or all at once: the same messages.
+    #[test]
+    fn what_comes_byte_by_byte_is_framed_the_same() {
+        let all = b"\r\nINVITE sip:b SIP/2.0\r\nl: 4\r\n\r\nbodyBYE sip:b SIP/2.0\nCall-ID: x\n\nACK sip:b SIP/2.0\r\n\r\n";
+        let (mut framer, mut got, mut at) = (Framer::default(), Vec::new(), 0);
+        for end in 1..=all.len() {
+            while at < end {
+                match framer.frame(at as u32, &all[at..end]) {
+                    Framing::More => break,
+                    Framing::Junk(n) => at += n,
+                    Framing::Message(n) => {
+                        got.push((at, at + n));
+                        at += n;
+                    }
+                }
+            }
+        }
+        let texts: Vec<&[u8]> = got.iter().map(|(a, z)| &all[*a..*z]).collect();
+        assert_eq!(texts.len(), 3, "{texts:?}");
+        assert!(texts[0].ends_with(b"body") && texts[1].starts_with(b"BYE") && texts[2].starts_with(b"ACK"));
+    }
 
     #[test]
     fn frames_a_stream_and_finds_its_way_back() {

@@ -1,5 +1,7 @@
 //! Addresses in SIP headers: `"Alice" <sip:1001@host;user=phone>;tag=abc` (RFC 3261, 20.10 and 25.1).
 
+use crate::limits::NAME_BYTES;
+
 /// A name-addr or addr-spec with its parameters, as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameAddr {
@@ -31,8 +33,8 @@ impl NameAddr {
             // Without brackets, parameters are the header's.
             None => rest.split_at(rest.find(';').unwrap_or(rest.len())),
         };
-        let name = Some(name.trim().to_owned()).filter(|n| !n.is_empty());
-        Self { name, uri: uri.trim().to_owned(), params: params.trim().to_owned() }
+        let name = Some(kept(name.trim())).filter(|n| !n.is_empty());
+        Self { name, uri: kept(uri.trim()), params: kept(params.trim()) }
     }
 
     /// A header parameter's value; an empty string for one without a value.
@@ -64,6 +66,11 @@ impl NameAddr {
     pub fn uri_param(&self, name: &str) -> Option<&str> {
         param(self.uri.split_once(';').map_or("", |p| p.1), name)
     }
+}
+
+/// Dialogs keep names as long as they last: what is longer than any is cut.
+pub(super) fn kept(text: &str) -> String {
+    text.get(..text.floor_char_boundary(NAME_BYTES)).unwrap_or_default().to_owned()
 }
 
 fn quoted(q: &str) -> (String, &str) {

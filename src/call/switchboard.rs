@@ -37,7 +37,7 @@ pub struct FlowKey {
 pub enum Route {
     /// To this leg.
     Leg(LegId),
-    /// The same, of a flow that was tied to it just now: [`Switchboard::tied`] says why.
+    /// The same, of a flow that was tied to it just now: `Switchboard::tied` says why.
     Tied(LegId),
     /// To a call that has ended.
     Ended,

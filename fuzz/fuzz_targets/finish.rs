@@ -53,7 +53,9 @@ fuzz_target!(|input: &[u8]| {
     }
     let archive = Archive { data: data.clone(), template: "r".to_owned(), disk: Disk::default() };
     let job = Job { folders: vec![leg], over: Over::CaptureEnded, carried: None };
-    let yours = |_: &str, _: &_| Ok::<_, String>(Claim::Yours { replaces: Vec::new(), carried: None });
+    let yours = |_: &str, _: &_| {
+        Ok::<_, String>(Claim::Yours { replaces: Vec::new(), carried: None, supersedes: Vec::new() })
+    };
     if let Outcome::Sealed { call, .. } = archive.finish(&job, &yours).expect("a disk that takes it") {
         let record = call.record();
         let bytes: u64 = record.files.iter().map(|f| f.bytes).sum();

@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         black_box(message.text(name));
     }
     for part in multipart::parts(&message) {
-        black_box(sdp::parse(part.body));
+        black_box(sdp::parse(&part.body));
         let _ = black_box(siprec::parse(part.body));
     }
 });

@@ -24,6 +24,6 @@ fuzz_target!(|input: &[u8]| {
     }
     for part in multipart::parts(&message) {
         black_box(sdp::parse(&part.body));
-        let _ = black_box(siprec::parse(part.body));
+        let _ = black_box(siprec::parse(&part.body));
     }
 });

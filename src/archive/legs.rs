@@ -23,7 +23,9 @@ pub(super) fn silence_passed_on(kind: Kind, found: &mut [StreamStory], told: &[u
     let leg = |s: &StreamStory| told.get(s.leg).copied().unwrap_or(s.leg);
     let mut order: Vec<usize> =
         (0..found.len()).filter(|i| found.get(*i).is_some_and(StreamStory::is_audible)).collect();
-    let weight = |i: &usize| found.get(*i).map(|s| (std::cmp::Reverse(s.sound_at.len()), leg(s)));
+    // Copies make no stream fuller.
+    let heard = |s: &StreamStory| s.voices.iter().map(|v| v.packets.len()).sum::<usize>();
+    let weight = |i: &usize| found.get(*i).map(|s| (std::cmp::Reverse(heard(s)), leg(s)));
     order.sort_by_key(weight);
     let mut kept: Vec<usize> = Vec::new();
     for i in order {

@@ -62,7 +62,7 @@ impl Roster {
             // What the recorder itself sends back may well go to a closed port.
             let primary = live.and_then(|l| l.primary).filter(|p| p.same_host(u.destination));
             if let Some(p) = primary {
-                self.witness.unreachable(at, p);
+                self.witness.unreachable(at, p, u.quoted);
                 return self.tell(out);
             }
         }

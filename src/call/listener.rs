@@ -364,7 +364,7 @@ impl Listener {
     fn udp(&mut self, at: CaptureTime, ip: &Ip<'_>, udp: &Udp<'_>, depth: usize, out: &mut impl Output) {
         let source = Endpoint::new(ip.source, udp.source_port);
         let destination = Endpoint::new(ip.destination, udp.destination_port);
-        if !rtp::looks_like(udp.payload) {
+        if !rtp::looks_like(udp.payload) || tunnel::is_group_policy(udp) {
             if let Some(inner) = tunnel::over_udp(udp) {
                 return self.network(at, inner, depth + 1, out);
             }

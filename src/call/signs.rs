@@ -46,12 +46,25 @@ pub(super) struct Signs {
     first: CaptureTime,
     last: CaptureTime,
     times: u32,
+    /// What the last ones were known by, and when they came: copies are none.
+    recent: [(u64, CaptureTime); 8],
 }
 
 impl Signs {
+    /// As [`Signs::note`], but for copies of one packet, which `mark` names.
+    pub(super) fn note_once(&mut self, at: CaptureTime, mark: u64) {
+        let copy =
+            |r: &(u64, CaptureTime)| r.0 == mark && r.1 != CaptureTime::default() && at.since(r.1) <= COPY;
+        if !self.recent.iter().any(copy) {
+            self.note(at);
+            self.recent.rotate_right(1);
+            self.recent[0] = (mark, at);
+        }
+    }
+
     pub(super) fn note(&mut self, at: CaptureTime) {
         if self.times == 0 || at.since(self.last) > MEMORY {
-            *self = Self { first: at, last: at, times: 0 };
+            *self = Self { first: at, last: at, times: 0, recent: self.recent };
         }
         self.last = at;
         self.times += 1;

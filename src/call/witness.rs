@@ -155,8 +155,12 @@ impl Witness {
     }
 
     /// Live media to a primary was answered by ICMP unreachable.
-    pub fn unreachable(&mut self, at: CaptureTime, primary: Endpoint) {
-        self.sign(at, primary, |p| &mut p.unreachable);
+    /// `quoted` names the datagram that it quotes: copies of the message are one.
+    pub fn unreachable(&mut self, at: CaptureTime, primary: Endpoint, quoted: u64) {
+        if let Some(p) = self.primaries.get_mut(&primary) {
+            p.unreachable.note_once(at, quoted);
+            self.judge(at, primary);
+        }
     }
 
     /// A primary closed or reset its signalling connection while calls were up.
@@ -172,7 +176,7 @@ impl Witness {
     /// Somebody asked by ARP for the host of a primary.
     pub fn sought(&mut self, at: CaptureTime, host: IpAddr) {
         for p in self.of_host(host) {
-            p.arp.note(at);
+            p.arp.note_once(at, 0);
         }
         let of_host = self.primaries.keys().filter(|e| e.ip() == host).copied().collect::<Vec<_>>();
         for e in of_host {

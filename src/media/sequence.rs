@@ -83,7 +83,7 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
         if step <= 0 && copy == Some(p.timestamp) {
             out.duplicates += 1;
         } else if continues(step, copy.is_some(), p, &last, clock)
-            && !(skips(step, p, &last, usual, clock) && confirmed(p, packets.get(i + 1)))
+            && !(skips(step, p, &last, usual, clock) && confirmed(p, packets.get(i + 1..)))
         {
             seen.note(number, p.timestamp);
             out.packets.push(place(*p, number));
@@ -92,7 +92,7 @@ pub fn order(packets: &[Packet], clock: u32) -> Sequence {
             } else {
                 out.reordered += 1;
             }
-        } else if !confirmed(p, packets.get(i + 1)) {
+        } else if !confirmed(p, packets.get(i + 1..)) {
             out.strays += 1;
         } else {
             out.restarts += 1;
@@ -167,9 +167,14 @@ fn skips(step: i32, p: &Packet, last: &Packet, usual: u32, clock: u32) -> bool {
 }
 
 /// Is a jump believed? Only when the next packet goes on from it (RFC 3550's `bad_seq`).
-fn confirmed(p: &Packet, next: Option<&Packet>) -> bool {
+fn confirmed(p: &Packet, behind: Option<&[Packet]>) -> bool {
+    // A mirror of both ports shows its copy first.
+    let next = behind.unwrap_or_default().iter().take(COPIES).find(|n| n.sequence != p.sequence);
     next.is_none_or(|n| (1..=20).contains(&n.sequence.wrapping_sub(p.sequence)))
 }
+
+/// Copies of one packet that are looked past.
+const COPIES: usize = 8;
 
 /// Unwraps timestamps along the order, and counts what is missing. `starts`: numbers at which it began anew.
 fn unwrap(s: &mut Sequence, starts: &[i64]) {

@@ -116,6 +116,15 @@ pub(super) fn by_ethertype(mut ethertype: u16, mut b: &[u8]) -> Result<Network<'
                 ethertype = be16(b, 2).ok_or(FrameError::Short("802.1Q"))?;
                 b = rest(b, 4);
             }
+            // Cisco's VN-Tag (802.1BR's elder), and the security tag of TrustSec.
+            0x8926 => {
+                ethertype = be16(b, 4).ok_or(FrameError::Short("VN-Tag"))?;
+                b = rest(b, 6);
+            }
+            0x8909 if b.starts_with(&[1, 1]) => {
+                ethertype = be16(b, 6).ok_or(FrameError::Short("TrustSec"))?;
+                b = rest(b, 8);
+            }
             0x8847 | 0x8848 => return mpls(b),
             // A length (IEEE 802.3): LLC and SNAP with an EtherType (RFC 1042).
             0..0x0600 if b.starts_with(&[0xaa, 0xaa, 3, 0, 0, 0]) => {

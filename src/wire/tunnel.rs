@@ -17,6 +17,18 @@ pub fn over_ip<'a>(ip: &Ip<'a>) -> Option<Result<Network<'a>, FrameError>> {
     }
 }
 
+/// Is this VXLAN with a group policy (draft-smith-vxlan-group-policy, Linux `gbp`)? Its first byte is that of RTP with eight
+/// contributing sources, so that more than the port must fit: flags, reserved bytes, and an Ethernet frame inside.
+#[must_use]
+pub fn is_group_policy(udp: &Udp<'_>) -> bool {
+    let b = udp.payload;
+    matches!(udp.destination_port, 4789 | 8472)
+        && b.first() == Some(&0x88)
+        && b.get(1).is_some_and(|f| f & 0xb7 == 0)
+        && b.get(7) == Some(&0)
+        && be16(b, 20).is_some_and(|e| matches!(e, 0x0800 | 0x0806 | 0x86dd | 0x8100 | 0x88a8))
+}
+
 /// The mirrored packet inside a tunnel over UDP; `None` when the datagram is none.
 ///
 /// All these headers begin with a byte below 0x80, so RTP (version 2) is never taken for one.
@@ -102,7 +114,7 @@ fn erspan3(b: &[u8]) -> Result<Network<'_>, FrameError> {
     let last = be32(b, 8).ok_or(short)?;
     let head = if last & 1 == 1 { 20 } else { 12 };
     let inner = b.get(head..).ok_or(short)?;
-    match last >> 11 & 0x1f {
+    match last >> 10 & 0x1f {
         2 => Ok(Network::Ip(inner)), // frame type 2 is IP, 0 is Ethernet
         _ => ethernet(inner),
     }

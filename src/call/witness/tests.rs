@@ -18,10 +18,10 @@ fn primary() -> (Witness, Endpoint) {
 fn a_killed_process_is_lost_from_its_first_icmp() {
     let (mut w, e) = primary();
     for ms in [3000, 3001, 3020, 3021, 3040, 3041, 4000] {
-        w.unreachable(t(ms), e);
+        w.unreachable(t(ms), e, ms as u64);
         assert_eq!(w.verdict(e), Some(if ms < 3020 { Verdict::Well } else { Verdict::Suspect }));
     }
-    w.unreachable(t(5000), e);
+    w.unreachable(t(5000), e, 5000);
     assert_eq!(w.verdict(e), Some(Verdict::Lost));
     assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(3000));
     assert_eq!(w.caught(e, t(4000), t(9000)), None);
@@ -34,7 +34,7 @@ fn a_killed_process_is_lost_from_its_first_icmp() {
 fn a_hang_up_is_no_loss() {
     let (mut w, e) = primary();
     for ms in [3000, 3020, 3040] {
-        w.unreachable(t(ms), e); // late packets to a closed port
+        w.unreachable(t(ms), e, ms as u64); // late packets to a closed port
     }
     w.heard(t(3050), e);
     w.closed(t(3060), e);
@@ -47,7 +47,7 @@ fn a_closed_connection_and_icmp_together_are() {
     let (mut w, e) = primary();
     w.closed(t(2990), e);
     for ms in [3000, 3001, 3020] {
-        w.unreachable(t(ms), e);
+        w.unreachable(t(ms), e, ms as u64);
     }
     assert_eq!(w.caught(e, t(0), t(9000)).unwrap().from, t(2990));
 }
@@ -126,4 +126,20 @@ fn who_answers_owes_nothing_and_who_was_never_heard_owes_none() {
     w.asked(t(3000), configured, b"bye-2");
     w.pass(t(10_000));
     assert_eq!(w.verdict(configured), Some(Verdict::Well));
+}
+
+#[test]
+fn copies_of_icmp_and_arp_are_no_further_signs() {
+    let (mut w, e) = primary();
+    for ms in [3000, 4000, 5000] {
+        for copy in 0..2 {
+            w.unreachable(t(ms) + Duration::from_micros(20 * copy), e, ms as u64);
+        }
+    }
+    assert_eq!(w.verdict(e), Some(Verdict::Suspect));
+    let (mut w, e) = primary();
+    for us in [0, 20, 2_100_000, 2_100_020] {
+        w.sought(t(1000) + Duration::from_micros(us), e.ip());
+    }
+    assert_eq!(w.verdict(e), Some(Verdict::Well));
 }

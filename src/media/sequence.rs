@@ -279,6 +279,22 @@ mod tests {
     }
 
     #[test]
+    fn copies_change_nothing_but_their_count() {
+        for jump in [9u16, 40, 200, 4_000, 30_000] {
+            let mut p = stream(25, 100, 0);
+            p.extend((25..50).map(|i| packet(i, 100 + i as u16 + jump, 500 + i as u32 * 160)));
+            let twice: Vec<Packet> = p.iter().flat_map(|x| [*x, *x]).collect();
+            let (a, b) = (order(&p, 8000), order(&twice, 8000));
+            assert_eq!(
+                (b.lost, b.restarts, b.strays, b.packets.len()),
+                (a.lost, a.restarts, a.strays, 50),
+                "{jump}"
+            );
+            assert_eq!(b.duplicates, 50);
+        }
+    }
+
+    #[test]
     fn one_stray_number_is_no_restart() {
         let mut p = stream(50, 0, 0);
         p.insert(25, packet(25, 30_000, 77));

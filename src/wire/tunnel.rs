@@ -180,6 +180,9 @@ mod tests {
             [&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1][..], &[0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1], &[0; 8]]
                 .concat();
         assert_eq!(through(47, &cat(&three)), [0x45, 9, 9]);
+        // Frame type 2 (bits 10 to 14 of the last word): IP without Ethernet.
+        let ip = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1, 0x20, 1, 0, 1, 0, 0, 0, 0, 0, 0, 8, 0, 0x45, 9, 9];
+        assert_eq!(through(47, &ip), [0x45, 9, 9]);
         assert_eq!(through(4, &[0x45, 9, 9]), [0x45, 9, 9]);
         assert_eq!(through(17, &udp(4789, &cat(&[8, 0, 0, 0, 0, 0, 5, 0]))), [0x45, 9, 9]);
         assert_eq!(through(17, &udp(4790, &[0x0c, 0, 0, 1, 0, 0, 5, 0, 0x45, 9, 9])), [0x45, 9, 9]);
@@ -187,6 +190,19 @@ mod tests {
         assert_eq!(through(17, &udp(37008, &cat(&[1, 0, 0, 1, 10, 1, 99, 0, 1]))), [0x45, 9, 9]);
         let gtp = [0x34, 255, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 9, 0, 0x45, 9, 9];
         assert_eq!(through(17, &udp(2152, &gtp)), [0x45, 9, 9]);
+    }
+
+    #[test]
+    fn a_group_policy_is_told_from_rtp() {
+        let told = |port, b: &[u8]| {
+            is_group_policy(&Udp { source_port: 1, destination_port: port, payload: b, missing: 0 })
+        };
+        let policy = [&[0x88, 8, 0, 5, 0, 0, 5, 0][..], &[2; 12], &[8, 0, 0x45, 9, 9]].concat();
+        assert!(told(4789, &policy) && told(8472, &policy));
+        assert!(!told(5000, &policy));
+        let rtp = [&[0x88, 0, 0, 5, 0, 0, 5, 0][..], &[2; 40]].concat();
+        assert!(!told(4789, &rtp) && !told(4789, &policy[..12]));
+        assert_eq!(through(17, &udp(4789, &policy)), [0x45, 9, 9]);
     }
 
     proptest! {

@@ -408,7 +408,7 @@ def slow(o):
         lab.skip('no cgroup (v1) that throttles writes to a device')
     inside = os.environ['TORTURE_INSIDE']
     image, folder = f'{inside}/slow.img', f'{inside}/slow'
-    lab.run('truncate', '-s', '600M', image)
+    lab.run('truncate', '-s', '2G', image)
     lab.run('mkfs.ext4', '-q', image)
     device = lab.run('losetup', '-f', '--show', image, check=False).stdout.strip()
     if not device:

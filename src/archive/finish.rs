@@ -7,6 +7,7 @@ use super::{bridge, naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
+use crate::config::Audio;
 use crate::disk::Disk;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
@@ -84,6 +85,8 @@ pub struct Archive {
     pub data: PathBuf,
     /// Template of names below `recordings/`.
     pub template: String,
+    /// What the sound of calls is written as.
+    pub audio: Audio,
     /// The disk that the data folder is on.
     pub disk: Disk,
 }
@@ -177,7 +180,7 @@ impl Archive {
         stem: &Path,
     ) -> Result<Option<Part>, FinishError> {
         let at = part_of(&self.data.join(stem), "wav");
-        let written = wav::write(call, legs, &at, &self.disk)
+        let written = wav::write(call, legs, &at, &self.disk, self.audio)
             .map_err(|error| FinishError::Write { path: at.clone(), error })?;
         let Some(w) = written else { return Ok(None) };
         if w.cut {

@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod bridge;
 pub mod finish;
 mod gaps;
+mod law;
 mod legs;
 pub mod naming;
 pub mod packets;

@@ -1,12 +1,16 @@
-//! The sound of a call as a RIFF/WAVE file of 16-bit PCM.
+//! The sound of a call as a RIFF/WAVE file: 16-bit PCM, or G.711's code words as they came.
 
 use super::assemble::Assembled;
 use crate::disk::Disk;
 use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
-use crate::media::codec::decoder;
-use crate::media::mix::{self, Cue, Payloads, Track};
+use super::law;
+use crate::config::Audio;
+use crate::media::codec::{self, AsIs, Decode, Law};
+use crate::media::source::{Cue, Payloads, Track};
+use crate::media::{mix, splice};
 use crate::spool::format::MEDIA;
 use crate::spool::read::LegStory;
+use crate::wire::sdp::Codec;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -37,63 +41,94 @@ struct SpoolPayloads {
     at: (usize, u64),
 }
 
-/// Large enough for a few seconds of a call at a time.
-const READ_BYTES: usize = 128 << 10;
+/// Most calls are read at once; of a long one, some minutes at a time.
+const READ_BYTES: u64 = 1 << 20;
 
-impl Payloads for SpoolPayloads {
-    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
-        let (leg, offset) = ((place >> OFFSET_BITS) as usize, place & ((1 << OFFSET_BITS) - 1));
-        out.clear();
-        let length = usize::from(length);
-        let skip = offset.checked_sub(self.at.1).filter(|_| self.at.0 == leg);
-        let here = skip.and_then(|s| self.buffer.get(s as usize..s as usize + length));
-        if let Some(b) = here {
-            out.extend_from_slice(b);
-            return Ok(());
-        }
-        let Some(Some(file)) = self.files.get(leg) else {
-            return Ok(());
-        };
-        self.buffer.resize(READ_BYTES, 0);
+/// The streams of a call lie in its file side by side, and one is read a little ahead of another: what is a little
+/// before is read too.
+const READ_BEFORE: u64 = READ_BYTES / 4;
+
+impl SpoolPayloads {
+    fn of(legs: &[LegStory]) -> io::Result<Self> {
+        let files = legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?;
+        Ok(Self { files, buffer: Vec::new(), at: (usize::MAX, 0) })
+    }
+
+    /// Reads what is around an offset; false when there is no such file.
+    fn read_around(&mut self, leg: usize, offset: u64) -> io::Result<bool> {
+        let Some(Some(file)) = self.files.get(leg) else { return Ok(false) };
+        let from = if offset < READ_BYTES / 2 { 0 } else { offset - READ_BEFORE };
+        self.buffer.resize(READ_BYTES as usize, 0);
         let mut got = 0;
-        while got < READ_BYTES {
-            match file.read_at(self.buffer.get_mut(got..).unwrap_or_default(), offset + got as u64)? {
+        while let Some(room) = self.buffer.get_mut(got..).filter(|r| !r.is_empty()) {
+            match file.read_at(room, from + got as u64)? {
                 0 => break,
                 n => got += n,
             }
         }
         self.buffer.truncate(got);
-        self.at = (leg, offset);
-        out.extend_from_slice(self.buffer.get(..length.min(got)).unwrap_or_default());
+        self.at = (leg, from);
+        Ok(true)
+    }
+
+    fn seen(&self, leg: usize, offset: u64, length: usize) -> Option<&[u8]> {
+        let skip = offset.checked_sub(self.at.1).filter(|_| self.at.0 == leg)?;
+        let from = usize::try_from(skip).ok()?;
+        self.buffer.get(from..from + length)
+    }
+}
+
+impl Payloads for SpoolPayloads {
+    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
+        let (leg, offset) = ((place >> OFFSET_BITS) as usize, place & ((1 << OFFSET_BITS) - 1));
+        let length = usize::from(length);
+        out.clear();
+        if self.seen(leg, offset, length).is_none() && !self.read_around(leg, offset)? {
+            return Ok(());
+        }
+        out.extend_from_slice(self.seen(leg, offset, length).unwrap_or_default());
         Ok(())
     }
+}
+
+/// What the sound of a call is to be.
+struct Shape {
+    channels: u16,
+    sample_rate: u32,
+    /// Samples of a channel that it has at least, and at most.
+    least: u64,
+    most: u64,
 }
 
 /// Writes the sound of a call to `path`; `None` when nothing can be heard.
 ///
 /// # Errors
 /// When the spool cannot be read or the file not be written.
-pub fn write(call: &Assembled, legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<Option<Written>> {
-    let sample_rate =
-        call.streams.iter().filter(|s| s.is_audible()).flat_map(|s| &s.voices).map(|v| v.rate).max();
-    let (Some(sample_rate), Ok(channels @ 1..)) = (sample_rate, u16::try_from(call.channels)) else {
-        return Ok(None);
-    };
-    let frame = 2 * u64::from(channels);
-    let last = legs.iter().filter_map(|l| l.last_at).max();
-    let heard = last.map_or(0.0, |t| t.secs_since(call.origin).max(0.0)) + SOUND_AHEAD_S;
-    let most = (WAV_BYTES / frame).min((AUDIO_SECONDS.min(heard) * f64::from(sample_rate)) as u64);
-    let (tracks, cut) = tracks(call, sample_rate, most);
-    let told = call.record.ended_at.map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
-    let least = ((told * f64::from(sample_rate)) as u64).min(most);
+pub fn write(
+    call: &Assembled,
+    legs: &[LegStory],
+    path: &Path,
+    disk: &Disk,
+    audio: Audio,
+) -> io::Result<Option<Written>> {
+    let Some(shape) = shape(call, legs) else { return Ok(None) };
+    let mut payloads = SpoolPayloads::of(legs)?;
+    if let (Audio::G711, Some(law)) = (audio, one_law(call)) {
+        let as_is = |c: &Codec| Some(Box::new(AsIs { rate: c.clock }) as Box<dyn Decode<u8>>);
+        let (tracks, cut) = tracks(call, &shape, &as_is);
+        if splice::is_possible(&tracks) {
+            let Shape { channels, sample_rate, least, .. } = shape;
+            let samples = law::write(disk.create(path)?, law, (channels, sample_rate), |put| {
+                splice::splice(tracks, usize::from(channels), law, least, &mut payloads, put)
+            })?;
+            return Ok(Some(Written { channels, sample_rate, samples, cut }));
+        }
+    }
+    let (tracks, cut) = tracks(call, &shape, &codec::decoder);
+    let Shape { channels, sample_rate, least, .. } = shape;
     let spec = WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let file = BufWriter::with_capacity(256 << 10, disk.create(path)?);
     let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
-    let mut payloads = SpoolPayloads {
-        files: legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?,
-        buffer: Vec::new(),
-        at: (usize::MAX, 0),
-    };
     let mut put = |samples: &[i16]| {
         let mut w = wav.get_i16_writer(u32::try_from(samples.len()).unwrap_or(u32::MAX));
         samples.iter().for_each(|s| w.write_sample(*s));
@@ -104,6 +139,26 @@ pub fn write(call: &Assembled, legs: &[LegStory], path: &Path, disk: &Disk) -> i
     Ok(Some(Written { channels, sample_rate, samples, cut }))
 }
 
+fn shape(call: &Assembled, legs: &[LegStory]) -> Option<Shape> {
+    let heard = call.streams.iter().filter(|s| s.is_audible());
+    let sample_rate = heard.flat_map(|s| &s.voices).map(|v| v.rate).max()?;
+    let channels = u16::try_from(call.channels).ok().filter(|c| *c > 0)?;
+    let rate = f64::from(sample_rate);
+    let last = legs.iter().filter_map(|l| l.last_at).max();
+    let heard = last.map_or(0.0, |t| t.secs_since(call.origin).max(0.0)) + SOUND_AHEAD_S;
+    let most = (WAV_BYTES / (2 * u64::from(channels))).min((AUDIO_SECONDS.min(heard) * rate) as u64);
+    let told = call.record.ended_at.map_or(0.0, |t| t.secs_since(call.origin).max(0.0));
+    Some(Shape { channels, sample_rate, least: ((told * rate) as u64).min(most), most })
+}
+
+/// The law of a call whose sound is all G.711 of one law and rate.
+fn one_law(call: &Assembled) -> Option<Law> {
+    let heard = call.streams.iter().filter(|s| s.is_audible());
+    let mut kinds = heard.flat_map(|s| &s.voices).map(|v| Some((codec::law(&v.codec)?, v.rate)));
+    let first = kinds.next()??;
+    kinds.all(|k| k == Some(first)).then_some(first.0)
+}
+
 fn open(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(f) => Ok(Some(f)),
@@ -112,8 +167,12 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The tracks of a call, and whether some of it lies beyond `most` samples.
-fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
+/// The tracks of a call, and whether some of it lies beyond what its sound may have at most.
+fn tracks<S>(
+    call: &Assembled,
+    shape: &Shape,
+    decoder: &dyn Fn(&Codec) -> Option<Box<dyn Decode<S>>>,
+) -> (Vec<Track<S>>, bool) {
     let mut out = Vec::new();
     let mut cut = false;
     for s in call.streams.iter().filter(|s| s.is_audible()) {
@@ -121,8 +180,8 @@ fn tracks(call: &Assembled, rate: u32, most: u64) -> (Vec<Track>, bool) {
             let Some(decoder) = decoder(&v.codec) else {
                 continue;
             };
-            let limit = i64::try_from(most * u64::from(v.rate) / u64::from(rate)).unwrap_or(i64::MAX)
-                - i64::from(v.rate);
+            let most = shape.most * u64::from(v.rate) / u64::from(shape.sample_rate);
+            let limit = i64::try_from(most).unwrap_or(i64::MAX) - i64::from(v.rate);
             let all = v.packets.iter().map(|p| Cue {
                 start: p.spot.sample(call.origin, v.rate),
                 place: (s.leg as u64) << OFFSET_BITS | p.place,

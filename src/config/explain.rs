@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 17] = [
+const WHY: [(&str, &str); 18] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -76,6 +76,11 @@ const WHY: [(&str, &str); 17] = [
         "Where under recordings/ the files of a call go, without the extension, so that neither a folder of\n\
          a million files nor two files of one name come about. It holds {id}, which no two calls share.\n\
          Tokens: ",
+    ),
+    (
+        "audio",
+        "A disk that is full or slow keeps calls waiting. \"g711\" writes the sound of G.711 calls in G.711's code words\n\
+         (RIFF/WAVE formats 6 and 7), half as much as \"pcm\", which is 16-bit linear and played by everything.",
     ),
     ("workers", "Threads that write packets and seal recordings, when those fall behind. 0: one a core."),
     ("log", "How much is logged to stderr when something is looked for: error, warn, info or debug."),

@@ -62,6 +62,8 @@ pub struct Config {
     /// Names of sealed files under `recordings/`, without the extension; tokens are [`NAME_TOKENS`].
     #[serde(deserialize_with = "values::recording_name")]
     pub recording_name: String,
+    /// What the sound of a call is written as.
+    pub audio: Audio,
     /// Worker threads; 0 is one a core.
     #[serde(deserialize_with = "values::workers")]
     pub workers: usize,
@@ -70,6 +72,17 @@ pub struct Config {
     pub log: String,
     /// Log lines are JSON objects.
     pub log_json: bool,
+}
+
+/// What the sound of a call is written as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Audio {
+    /// 16-bit linear PCM, which everything plays.
+    #[default]
+    Pcm,
+    /// G.711 as it came, where all of a call is of one law and nobody speaks over himself; else as [`Audio::Pcm`].
+    G711,
 }
 
 impl Default for Config {
@@ -89,6 +102,7 @@ impl Default for Config {
             setup_timeout_s: 180,
             resume_timeout_s: 10,
             recording_name: "{year}/{month}/{day}/{time}-{id}".into(),
+            audio: Audio::default(),
             workers: 0,
             log: "info".into(),
             log_json: false,

@@ -1,46 +1,13 @@
 //! Sound in its place: decoded tracks become channels, a window at a time, so that memory does not grow with the
 //! length of the call.
 
-use super::codec::Decode;
+use super::source::{Payloads, Source, Track};
 use audio_codec::Resampler;
 use audio_codec::resampler::{COEFFS_LEN, TAPS_PER_PHASE};
 use std::io;
 
-/// A packet of sound and where it belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cue {
-    /// Sample at the track's own rate at which it begins; may be negative, then its beginning is cut.
-    pub start: i64,
-    /// Where the payload is.
-    pub place: u64,
-    /// Its length, bytes.
-    pub length: u16,
-}
-
-/// The packets of one stream in one codec, in order, for one channel.
-pub struct Track {
-    /// Which channel it is heard in.
-    pub channel: usize,
-    /// Its packets.
-    pub cues: Vec<Cue>,
-    /// Its decoder.
-    pub decoder: Box<dyn Decode>,
-}
-
-/// Reads a payload into the buffer.
-pub trait Payloads {
-    /// Replaces `out` with `length` bytes at `place`.
-    ///
-    /// # Errors
-    /// When the spool cannot be read.
-    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()>;
-}
-
 /// Samples of the output rendered at once.
-const WINDOW: usize = 16_384;
-
-/// Holes this short inside a track are made by the drift correction and filled with the sample before.
-const SLIPPED: i64 = 2;
+pub(super) const WINDOW: usize = 16_384;
 
 /// Renders tracks into interleaved samples at `rate`, to the end of the last and at least to `least` samples.
 /// Gives the number of samples a channel.
@@ -64,108 +31,58 @@ pub fn render(
         voices.push(Voice::new(t, rate, f, payloads)?);
     }
     let mut done: u64 = 0;
-    let mut mixed = vec![0i32; WINDOW * channels];
-    let mut out = Vec::with_capacity(WINDOW * channels);
+    let mut lanes = vec![vec![0i16; WINDOW]; channels];
+    let mut out = vec![0; WINDOW * channels];
     while done < least || voices.iter().any(|v| !v.is_over()) {
-        mixed.fill(0);
+        lanes.iter_mut().for_each(|l| l.fill(0));
         let mut heard = 0;
         for v in &mut voices {
             let channel = v.source.track.channel;
-            let samples = v.window(payloads)?;
-            heard = heard.max(samples.1);
-            for (sum, s) in mixed.iter_mut().skip(channel).step_by(channels).zip(samples.0) {
-                *sum += i32::from(*s);
+            let (samples, n) = v.window(payloads)?;
+            heard = heard.max(n);
+            if let Some(lane) = lanes.get_mut(channel) {
+                lane.iter_mut().zip(samples).for_each(|(sum, s)| *sum = sum.saturating_add(*s));
             }
         }
         let more = voices.iter().any(|v| !v.is_over());
-        let needed = usize::try_from(least.saturating_sub(done)).unwrap_or(WINDOW).max(heard).min(WINDOW);
-        let n = if more { WINDOW } else { needed };
-        out.clear();
-        out.extend(mixed.iter().take(n * channels).map(|x| (*x).clamp(-32_768, 32_767) as i16));
-        write(&out)?;
+        let n = if more { WINDOW } else { needed(least, done, heard) };
+        interleave(&lanes, &mut out);
+        write(out.get(..n * channels).unwrap_or_default())?;
         done += n as u64;
     }
     Ok(done)
 }
 
-/// A track at its own rate, read forward.
-struct Source {
-    track: Track,
-    next: usize,
-    at: i64,
-    /// Decoded samples that begin at `pending_at` and are not yet given out.
-    pending: Vec<i16>,
-    pending_at: i64,
-    payload: Vec<u8>,
+/// Samples of the last window: as far as it is heard, and at least to the length that was asked for.
+pub(super) fn needed(least: u64, done: u64, heard: usize) -> usize {
+    usize::try_from(least.saturating_sub(done)).unwrap_or(WINDOW).max(heard).min(WINDOW)
 }
 
-impl Source {
-    fn is_over(&self) -> bool {
-        self.pending.is_empty() && self.next >= self.track.cues.len()
-    }
-
-    /// Fills the next `out.len()` samples; says how many of them have sound or are before sound.
-    fn fill(&mut self, out: &mut [i16], payloads: &mut dyn Payloads) -> io::Result<usize> {
-        out.fill(0);
-        let (from, to) = (self.at, self.at + out.len() as i64);
-        let mut heard = 0;
-        loop {
-            if !self.pending.is_empty() {
-                let skip = usize::try_from((from - self.pending_at).max(0)).unwrap_or(usize::MAX);
-                let at = usize::try_from((self.pending_at - from).max(0)).unwrap_or(usize::MAX);
-                let sound = self.pending.get(skip..).unwrap_or_default();
-                let room = out.get_mut(at..).unwrap_or_default();
-                let n = sound.len().min(room.len());
-                for (o, s) in room.iter_mut().zip(sound) {
+/// One sample of each channel after the other.
+pub(super) fn interleave<S: Copy>(lanes: &[Vec<S>], out: &mut [S]) {
+    match lanes {
+        [one] => out.copy_from_slice(one),
+        // Two at a time, which the compiler turns into a few instructions for many.
+        [left, right] => {
+            for ((pair, l), r) in out.chunks_exact_mut(2).zip(left).zip(right) {
+                if let [a, b] = pair {
+                    (*a, *b) = (*l, *r);
+                }
+            }
+        }
+        many => {
+            for (channel, lane) in many.iter().enumerate() {
+                for (o, s) in out.iter_mut().skip(channel).step_by(many.len()).zip(lane) {
                     *o = *s;
                 }
-                if n > 0 {
-                    heard = heard.max(at + n);
-                }
-                let end = self.pending_at + self.pending.len() as i64;
-                if end > to {
-                    let used = usize::try_from(to - self.pending_at).unwrap_or(0);
-                    self.pending.drain(..used);
-                    self.pending_at = self.pending_at.max(to);
-                    break;
-                }
-                self.pending.clear();
-            }
-            match self.track.cues.get(self.next) {
-                Some(c) if c.start < to => self.decode(payloads)?,
-                _ => break,
             }
         }
-        self.at = to;
-        Ok(heard)
-    }
-
-    /// Decodes the next packet, cut or stretched to where the one behind it begins.
-    fn decode(&mut self, payloads: &mut dyn Payloads) -> io::Result<()> {
-        let Some(cue) = self.track.cues.get(self.next).copied() else {
-            return Ok(());
-        };
-        self.next += 1;
-        payloads.read(cue.place, cue.length, &mut self.payload)?;
-        self.pending.clear();
-        self.track.decoder.decode(&self.payload, &mut self.pending);
-        self.pending_at = cue.start;
-        if let Some(behind) = self.track.cues.get(self.next) {
-            let room = behind.start - cue.start;
-            let hole = room - self.pending.len() as i64;
-            if hole < 0 && room >= 0 {
-                self.pending.truncate(usize::try_from(room).unwrap_or(0));
-            } else if let (1..=SLIPPED, Some(last)) = (hole, self.pending.last().copied()) {
-                self.pending.resize(self.pending.len() + hole as usize, last);
-            }
-        }
-        Ok(())
     }
 }
 
 /// A track at the output's rate.
 struct Voice<'f> {
-    source: Source,
+    source: Source<i16>,
     resampler: Option<Resampler<'f>>,
     native: Vec<i16>,
     /// Resampled samples that are ahead of the window.
@@ -185,10 +102,8 @@ impl<'f> Voice<'f> {
                     .map_err(|e| io::Error::other(format!("{e:?}")))?,
             ),
         };
-        let source =
-            Source { track, next: 0, at: 0, pending: Vec::new(), pending_at: 0, payload: Vec::new() };
         let mut v = Self {
-            source,
+            source: Source::new(track),
             resampler,
             native: Vec::new(),
             ahead: Vec::new(),
@@ -212,12 +127,14 @@ impl<'f> Voice<'f> {
     /// The next window, and how much of it matters.
     fn window(&mut self, payloads: &mut dyn Payloads) -> io::Result<(&[i16], usize)> {
         let Some(r) = &mut self.resampler else {
+            self.window.fill(0);
             let heard = self.source.fill(&mut self.window, payloads)?;
             return Ok((&self.window, heard));
         };
         let (own, rate) = self.ratio;
         while self.ahead.len() < WINDOW {
             self.drained = self.source.is_over();
+            self.native.clear();
             self.native.resize((WINDOW as u64 * own / rate) as usize + 1, 0);
             let heard = self.source.fill(&mut self.native, payloads)?;
             let over = self.source.is_over();
@@ -247,6 +164,7 @@ impl<'f> Voice<'f> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::Cue;
     use super::*;
     use crate::media::codec::decoder;
     use crate::wire::sdp::Codec;

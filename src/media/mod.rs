@@ -10,3 +10,5 @@ pub mod jitter;
 pub mod mix;
 pub mod quality;
 pub mod sequence;
+pub mod source;
+pub mod splice;

@@ -3,18 +3,38 @@
 use super::Decode;
 use audio_codec::{pcma::PcmaDecoder, pcmu::PcmuDecoder};
 
+/// G.711's two ways to put 14 or 13 bits into eight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// µ-law.
+    Mu,
+    /// A-law.
+    A,
+}
+
+impl Law {
+    /// The code word of silence.
+    #[must_use]
+    pub fn silence(self) -> u8 {
+        match self {
+            Self::Mu => 0xff,
+            Self::A => 0xd5,
+        }
+    }
+}
+
 pub(super) struct G711 {
     table: [i16; 256],
     rate: u32,
 }
 
 impl G711 {
-    pub(super) fn mu_law(rate: u32) -> Self {
-        Self { table: expand(&mut PcmuDecoder::new()), rate }
-    }
-
-    pub(super) fn a_law(rate: u32) -> Self {
-        Self { table: expand(&mut PcmaDecoder::new()), rate }
+    pub(super) fn new(law: Law, rate: u32) -> Self {
+        let table = match law {
+            Law::Mu => expand(&mut PcmuDecoder::new()),
+            Law::A => expand(&mut PcmaDecoder::new()),
+        };
+        Self { table, rate }
     }
 }
 
@@ -38,6 +58,22 @@ impl Decode for G711 {
     }
 }
 
+/// Gives the code words as they are, for sound that is kept in them.
+pub struct AsIs {
+    /// Samples a second.
+    pub rate: u32,
+}
+
+impl Decode<u8> for AsIs {
+    fn sample_rate(&self) -> u32 {
+        self.rate
+    }
+
+    fn decode(&mut self, payload: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(payload);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,10 +82,10 @@ mod tests {
     #[test]
     fn known_values() {
         let mut out = Vec::new();
-        G711::mu_law(8000).decode(&[0x00, 0x80, 0xff, 0x7f, 0xfe], &mut out);
+        G711::new(Law::Mu, 8000).decode(&[0x00, 0x80, 0xff, 0x7f, 0xfe], &mut out);
         assert_eq!(out, [-32124, 32124, 0, 0, 8]);
         out.clear();
-        G711::a_law(8000).decode(&[0x2a, 0xaa, 0xd5, 0x55], &mut out);
+        G711::new(Law::A, 8000).decode(&[0x2a, 0xaa, 0xd5, 0x55], &mut out);
         assert_eq!(out, [-32256, 32256, 8, -8]);
     }
 }

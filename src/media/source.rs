@@ -1,0 +1,117 @@
+//! The sound of one stream, packet by packet, in its place.
+
+use super::codec::Decode;
+use std::io;
+
+/// A packet of sound and where it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cue {
+    /// Sample at the track's own rate at which it begins; may be negative, then its beginning is cut.
+    pub start: i64,
+    /// Where the payload is.
+    pub place: u64,
+    /// Its length, bytes.
+    pub length: u16,
+}
+
+/// The packets of one stream in one codec, in order, for one channel. `S` is what its decoder gives: linear samples, or
+/// G.711's code words as they are.
+pub struct Track<S = i16> {
+    /// Which channel it is heard in.
+    pub channel: usize,
+    /// Its packets.
+    pub cues: Vec<Cue>,
+    /// Its decoder.
+    pub decoder: Box<dyn Decode<S>>,
+}
+
+/// Reads a payload into the buffer.
+pub trait Payloads {
+    /// Replaces `out` with `length` bytes at `place`.
+    ///
+    /// # Errors
+    /// When the spool cannot be read.
+    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// Holes this short inside a track are made by the drift correction and filled with the sample before.
+const SLIPPED: i64 = 2;
+
+/// A track at its own rate, read forward.
+pub(super) struct Source<S> {
+    pub(super) track: Track<S>,
+    next: usize,
+    at: i64,
+    /// Decoded samples that begin at `pending_at` and are not yet given out.
+    pending: Vec<S>,
+    pending_at: i64,
+    payload: Vec<u8>,
+}
+
+impl<S: Copy> Source<S> {
+    pub(super) fn new(track: Track<S>) -> Self {
+        Self { track, next: 0, at: 0, pending: Vec::new(), pending_at: 0, payload: Vec::new() }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.pending.is_empty() && self.next >= self.track.cues.len()
+    }
+
+    /// Puts the sound of the next `out.len()` samples in its place, and leaves the others as they are; says how many of
+    /// them have sound or are before sound.
+    pub(super) fn fill(&mut self, out: &mut [S], payloads: &mut dyn Payloads) -> io::Result<usize> {
+        let (from, to) = (self.at, self.at + out.len() as i64);
+        let mut heard = 0;
+        loop {
+            if !self.pending.is_empty() {
+                let skip = usize::try_from((from - self.pending_at).max(0)).unwrap_or(usize::MAX);
+                let at = usize::try_from((self.pending_at - from).max(0)).unwrap_or(usize::MAX);
+                let sound = self.pending.get(skip..).unwrap_or_default();
+                let room = out.get_mut(at..).unwrap_or_default();
+                let n = sound.len().min(room.len());
+                if let (Some(room), Some(sound)) = (room.get_mut(..n), sound.get(..n))
+                    && n > 0
+                {
+                    room.copy_from_slice(sound);
+                    heard = heard.max(at + n);
+                }
+                let end = self.pending_at + self.pending.len() as i64;
+                if end > to {
+                    let used = usize::try_from(to - self.pending_at).unwrap_or(0);
+                    self.pending.drain(..used);
+                    self.pending_at = self.pending_at.max(to);
+                    break;
+                }
+                self.pending.clear();
+            }
+            match self.track.cues.get(self.next) {
+                Some(c) if c.start < to => self.decode(payloads)?,
+                _ => break,
+            }
+        }
+        self.at = to;
+        Ok(heard)
+    }
+
+    /// Decodes the next packet, cut or stretched to where the one behind it begins.
+    fn decode(&mut self, payloads: &mut dyn Payloads) -> io::Result<()> {
+        let Some(cue) = self.track.cues.get(self.next).copied() else {
+            return Ok(());
+        };
+        self.next += 1;
+        payloads.read(cue.place, cue.length, &mut self.payload)?;
+        self.pending.clear();
+        self.track.decoder.decode(&self.payload, &mut self.pending);
+        self.pending_at = cue.start;
+        if let Some(behind) = self.track.cues.get(self.next) {
+            let room = behind.start - cue.start;
+            let hole = room - self.pending.len() as i64;
+            if hole < 0 && room >= 0 {
+                self.pending.truncate(usize::try_from(room).unwrap_or(0));
+            } else if let (1..=SLIPPED, Some(last)) = (hole, self.pending.last().copied()) {
+                self.pending.resize(self.pending.len() + hole as usize, last);
+            }
+        }
+        Ok(())
+    }
+}

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub enum Step {
     Sync,
     /// Move a file to its place.
     Rename,
+    /// Give a file a second name.
+    Link,
     /// Remove a file or a folder with what is in it.
     Remove,
 }
@@ -98,7 +101,36 @@ impl Disk {
     /// As [`fs::rename`].
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.may(Step::Rename, to)?;
-        fs::rename(from, to)
+        fs::rename(from, to)?;
+        // When both were names of one file, nothing was renamed (POSIX).
+        match fs::remove_file(from) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a file a second name, instead of one that a killed run has left.
+    ///
+    /// # Errors
+    /// As [`fs::hard_link`]: another file system, or one that knows no second names.
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.may(Step::Link, to)?;
+        match fs::remove_file(to) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        fs::hard_link(from, to)
+    }
+
+    /// Makes a file that has other names one of its own, with the same bytes.
+    ///
+    /// # Errors
+    /// As [`fs::copy`] and [`Disk::rename`].
+    pub fn own(&self, path: &Path) -> io::Result<()> {
+        let copy = path.with_extension("own");
+        self.may(Step::Write, &copy)?;
+        fs::copy(path, &copy)?;
+        self.rename(&copy, path)
     }
 
     /// Removes a file.
@@ -135,6 +167,14 @@ impl Writing {
     /// As [`File::metadata`].
     pub fn length(&self) -> io::Result<u64> {
         self.file.metadata().map(|m| m.len())
+    }
+
+    /// How many names the file has.
+    ///
+    /// # Errors
+    /// As [`File::metadata`].
+    pub fn names(&self) -> io::Result<u64> {
+        self.file.metadata().map(|m| m.nlink())
     }
 
     /// Cuts the file.

@@ -135,7 +135,12 @@ impl Pipeline {
             shared: shared.clone(),
             mode,
         };
-        let archive = Archive { data: data.to_owned(), template: config.recording_name.clone(), audio: config.audio, disk };
+        let archive = Archive {
+            data: data.to_owned(),
+            template: config.recording_name.clone(),
+            audio: config.audio,
+            disk,
+        };
         let mut p = Self {
             listener: Listener::new(patience::of(config, mode)),
             mirror: mirror::Mirror::new(mode),

@@ -392,7 +392,7 @@ fn the_order_of_steps() {
         assert_eq!(found.len(), 1, "{step:?} {end}: {steps:#?}");
         found[0]
     };
-    let spooled = *all(Step::Write, "media.pcap").last().unwrap();
+    let spooled = *all(Step::Write, "packets.pcap").last().unwrap();
     let last_sync = one(Step::Sync, ".json.part");
     let first_name = one(Step::Rename, ".wav");
     let folder_synced = one(Step::Sync, "recordings/2026/11/22");
@@ -409,7 +409,7 @@ fn the_order_of_steps() {
     }
     let named_last = one(Step::Rename, ".json");
     assert!(one(Step::Rename, ".pcap") < named_last, "the record comes last");
-    let (media, leg) = (one(Step::Remove, "media.pcap"), *all(Step::Remove, "").last().unwrap());
+    let (media, leg) = (one(Step::Remove, "packets.pcap"), *all(Step::Remove, "").last().unwrap());
     assert_eq!(steps[folder_synced].2, 0, "no row before that");
     assert!(folder_synced < media && steps[media].2 == 1, "the row, and only then the spool goes");
     assert!(media < leg && leg == steps.len() - 1 && steps[leg].1.starts_with("spool/"), "media first");

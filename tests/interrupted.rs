@@ -53,7 +53,7 @@ fn nothing(folder: &Path) -> std::path::PathBuf {
 /// The spool of a replay of `basic_pcmu` that was killed 2 s and more into the call.
 fn killed_in_the_middle(data: &Path) {
     let child = start(data, &testdata("basic_pcmu.pcap"), &["--realtime"]);
-    kill_when(child, || bytes_of(&data.join("spool"), "media.pcap") > 32_768);
+    kill_when(child, || bytes_of(&data.join("spool"), "packets.pcap") > 32_768);
 }
 
 #[test]

@@ -22,7 +22,7 @@ type Frame = (CaptureTime, LinkType, Vec<u8>);
 fn frames(name: &str) -> Vec<Frame> {
     let mut merged = Merged::new(vec![CaptureFile::open(&testdata(name)).unwrap()]);
     let mut out = Vec::new();
-    while merged.next(|at, link, bytes| out.push((at, link, bytes.to_vec()))) {}
+    while merged.next(|_, f| out.push((f.at, f.link, f.bytes.to_vec()))) {}
     out
 }
 
@@ -194,7 +194,7 @@ fn stopped_again_and_again() {
 /// The media file of the one leg in the spool.
 fn media(data: &Path) -> std::path::PathBuf {
     let spool = data.join("spool");
-    let name = names(&spool).into_iter().find(|n| n.ends_with("media.pcap")).unwrap();
+    let name = names(&spool).into_iter().find(|n| n.ends_with("packets.pcap")).unwrap();
     spool.join(name)
 }
 

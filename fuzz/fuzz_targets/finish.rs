@@ -11,7 +11,7 @@ use earwitness_fuzz::archive::settle::Claim;
 use earwitness_fuzz::call::listener::Over;
 use earwitness_fuzz::config::Audio;
 use earwitness_fuzz::disk::Disk;
-use earwitness_fuzz::spool::format::{FILE_HEADER, MEDIA, NOTES, SIGNALLING, record_header};
+use earwitness_fuzz::spool::format::{FILE_HEADER, PACKETS, NOTES, SIGNALLING, record_header};
 use earwitness_fuzz::spool::read;
 use earwitness_fuzz::{frames, scratch};
 use libfuzzer_sys::fuzz_target;
@@ -41,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
     }
     let cut = media.len().saturating_sub(usize::from(input.last().copied().unwrap_or(0)) % 32);
     for (name, bytes) in
-        [(SIGNALLING, &signalling[..]), (MEDIA, &media[..cut.min(media.len())]), (NOTES, &notes)]
+        [(SIGNALLING, &signalling[..]), (PACKETS, &media[..cut.min(media.len())]), (NOTES, &notes)]
     {
         std::fs::write(leg.join(name), bytes).expect("a file");
     }

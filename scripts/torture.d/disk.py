@@ -250,23 +250,23 @@ def one_bad(o):
     def begin(s):
         bad = sorted(s.recorder.spooled())[:2]
         for f in bad:
-            os.rename(f'{s.recorder.data}/spool/{f}/media.pcap', f'{s.recorder.data}/spool/{f}/media.away')
-            os.mkdir(f'{s.recorder.data}/spool/{f}/media.pcap')
+            os.rename(f'{s.recorder.data}/spool/{f}/packets.pcap', f'{s.recorder.data}/spool/{f}/media.away')
+            os.mkdir(f'{s.recorder.data}/spool/{f}/packets.pcap')
         return bad
 
     def end(s, bad):
         most = max([p[0] for p in [s.recorder.proc()]])
         s.v.say(f'VmRSS {most:.0f} MB')
         for f in bad:
-            os.rmdir(f'{s.recorder.data}/spool/{f}/media.pcap')
-            os.rename(f'{s.recorder.data}/spool/{f}/media.away', f'{s.recorder.data}/spool/{f}/media.pcap')
+            os.rmdir(f'{s.recorder.data}/spool/{f}/packets.pcap')
+            os.rename(f'{s.recorder.data}/spool/{f}/media.away', f'{s.recorder.data}/spool/{f}/packets.pcap')
 
     def watch(s):
         """sizes of the other calls' media grow all the time"""
         bad = sorted(s.recorder.spooled())[:2]
-        sizes = {f: os.path.getsize(p) for f in s.recorder.spooled() if os.path.isfile(p := f'{s.recorder.data}/spool/{f}/media.pcap')}
+        sizes = {f: os.path.getsize(p) for f in s.recorder.spooled() if os.path.isfile(p := f'{s.recorder.data}/spool/{f}/packets.pcap')}
         time.sleep(2.5)
-        still = [f for f, n in sizes.items() if os.path.isfile(p := f'{s.recorder.data}/spool/{f}/media.pcap') and os.path.getsize(p) == n
+        still = [f for f, n in sizes.items() if os.path.isfile(p := f'{s.recorder.data}/spool/{f}/packets.pcap') and os.path.getsize(p) == n
                  and any(f == g for g in s.recorder.spooled())]
         return still, bad
 
@@ -369,7 +369,7 @@ def ledger_garbage(o):
     seen = check.Seen()
     folders = rec.spooled()
     for f in folders:
-        p = f'{rec.data}/spool/{f}/media.pcap'
+        p = f'{rec.data}/spool/{f}/packets.pcap'
         os.path.exists(p) and seen.read(p, 0)
     lasting = [f for f in s.facts if f['times'][-1][0] > at + 1]
     lost = {}

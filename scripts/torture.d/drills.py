@@ -239,7 +239,7 @@ def startup(o):
     took = []
     for cold in (False, True, False):
         rec.kill()
-        sizes = {f: os.path.getsize(p) for f in rec.spooled() if os.path.exists(p := f'{rec.data}/spool/{f}/media.pcap')}
+        sizes = {f: os.path.getsize(p) for f in rec.spooled() if os.path.exists(p := f'{rec.data}/spool/{f}/packets.pcap')}
         if cold:
             lab.run('sync', '-f', rec.data)
             for f in rec.spooled():
@@ -250,7 +250,7 @@ def startup(o):
         rec.start()
         grown = None
         while grown is None and time.time() < rec.run['exec'] + 10:
-            if any(os.path.getsize(f'{rec.data}/spool/{f}/media.pcap') > n for f, n in sizes.items()):
+            if any(os.path.getsize(f'{rec.data}/spool/{f}/packets.pcap') > n for f, n in sizes.items()):
                 grown = time.time()
             time.sleep(0.005)
         up, first = rec.run['listening'] - rec.run['exec'], (grown or 1e12) - rec.run['exec']
@@ -261,7 +261,7 @@ def startup(o):
         v.hold(first < 1.3, f'the first packet is on the disk after {first:.2f} s')
         v.hold(rec.run['gone_on_with'] == calls, f'{rec.run["gone_on_with"]} of {calls} calls are gone on with')
         time.sleep(3)
-        idle = [f for f, n in sizes.items() if os.path.getsize(f'{rec.data}/spool/{f}/media.pcap') <= n]
+        idle = [f for f, n in sizes.items() if os.path.getsize(f'{rec.data}/spool/{f}/packets.pcap') <= n]
         v.hold(not idle, f'{len(idle)} calls do not go on')
         v.hold(len(rec.spooled()) == calls, f'{len(rec.spooled())} folders for {calls} calls')
     v.say(f'after: {rec.status()["calls"]}, drops {rec.status()["drops"]}')

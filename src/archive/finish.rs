@@ -204,7 +204,7 @@ impl Archive {
             return Ok(None);
         }
         let at = part_of(&self.data.join(stem), "pcap");
-        packets::write(legs, &at, &self.disk)
+        packets::put(legs, &at, &self.disk)
             .map_err(|error| FinishError::Write { path: at.clone(), error })?;
         Ok(Some(Part { row: row("packets", stem, "pcap"), at }))
     }

@@ -6,7 +6,7 @@ use super::bridge;
 use crate::call::listener::Over;
 use crate::call::reason::{Reason, Topic};
 use crate::call::record::{CallRecord, State};
-use crate::spool::format::MEDIA;
+use crate::spool::format::PACKETS;
 use crate::spool::leftover;
 use crate::spool::read::{self, LegStory};
 use std::io;
@@ -86,5 +86,5 @@ fn so_far(mut legs: Vec<LegStory>) -> Option<CallRecord> {
 }
 
 fn media_of(leg: &LegStory) -> u64 {
-    std::fs::metadata(leg.folder.join(MEDIA)).map_or(0, |m| m.len())
+    std::fs::metadata(leg.folder.join(PACKETS)).map_or(0, |m| m.len())
 }

@@ -1,14 +1,14 @@
 //! The sound of a call as a RIFF/WAVE file: 16-bit PCM, or G.711's code words as they came.
 
 use super::assemble::Assembled;
-use crate::disk::Disk;
-use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
 use super::law;
 use crate::config::Audio;
+use crate::disk::Disk;
+use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
 use crate::media::codec::{self, AsIs, Decode, Law};
 use crate::media::source::{Cue, Payloads, Track};
 use crate::media::{mix, splice};
-use crate::spool::format::MEDIA;
+use crate::spool::format::PACKETS;
 use crate::spool::read::LegStory;
 use crate::wire::sdp::Codec;
 use hound::{SampleFormat, WavSpec, WavWriter};
@@ -50,7 +50,7 @@ const READ_BEFORE: u64 = READ_BYTES / 4;
 
 impl SpoolPayloads {
     fn of(legs: &[LegStory]) -> io::Result<Self> {
-        let files = legs.iter().map(|l| open(&l.folder.join(MEDIA))).collect::<io::Result<_>>()?;
+        let files = legs.iter().map(|l| open(&l.folder.join(PACKETS))).collect::<io::Result<_>>()?;
         Ok(Self { files, buffer: Vec::new(), at: (usize::MAX, 0) })
     }
 

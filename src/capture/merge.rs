@@ -1,6 +1,6 @@
 //! Several captures as one, in order of time.
 
-use super::file::{CaptureFile, Trouble};
+use super::file::{CaptureFile, Frame, Trouble};
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
 use std::path::PathBuf;
@@ -10,16 +10,27 @@ struct Held {
     at: CaptureTime,
     link: LinkType,
     bytes: Vec<u8>,
+    place: u64,
 }
 
 struct Lane {
     file: CaptureFile,
     held: Option<Held>,
+    /// To be used again.
+    spare: Vec<u8>,
 }
 
 impl Lane {
     fn advance(&mut self) {
-        self.held = self.file.next_frame().map(|f| Held { at: f.at, link: f.link, bytes: f.bytes.to_vec() });
+        if let Some(h) = self.held.take() {
+            self.spare = h.bytes;
+        }
+        if let Some(f) = self.file.next_frame() {
+            let mut bytes = std::mem::take(&mut self.spare);
+            bytes.clear();
+            bytes.extend_from_slice(f.bytes);
+            self.held = Some(Held { at: f.at, link: f.link, bytes, place: f.place });
+        }
     }
 }
 
@@ -33,23 +44,30 @@ impl Merged {
     /// Reads these files together; each frame comes in order of time, as far as each file itself is in order.
     #[must_use]
     pub fn new(files: Vec<CaptureFile>) -> Self {
-        Self { lanes: files.into_iter().map(|file| Lane { file, held: None }).collect(), started: false }
+        Self {
+            lanes: files.into_iter().map(|file| Lane { file, held: None, spare: Vec::new() }).collect(),
+            started: false,
+        }
     }
 
-    /// Gives the next frame to `take`; false at the end.
-    pub fn next(&mut self, take: impl FnOnce(CaptureTime, LinkType, &[u8])) -> bool {
+    /// Gives the next frame to `take`, and which file it is of; false at the end.
+    pub fn next(&mut self, take: impl FnOnce(usize, Frame<'_>)) -> bool {
         if let [only] = self.lanes.as_mut_slice() {
-            return only.file.next_frame().map(|f| take(f.at, f.link, f.bytes)).is_some();
+            return only.file.next_frame().map(|f| take(0, f)).is_some();
         }
         if !self.started {
             self.started = true;
             self.lanes.iter_mut().for_each(Lane::advance);
         }
-        let earliest =
-            self.lanes.iter_mut().filter(|l| l.held.is_some()).min_by_key(|l| l.held.as_ref().map(|h| h.at));
-        let Some(lane) = earliest else { return false };
+        let earliest = self
+            .lanes
+            .iter_mut()
+            .enumerate()
+            .filter(|l| l.1.held.is_some())
+            .min_by_key(|l| l.1.held.as_ref().map(|h| h.at));
+        let Some((from, lane)) = earliest else { return false };
         if let Some(h) = &lane.held {
-            take(h.at, h.link, &h.bytes);
+            take(from, Frame { at: h.at, link: h.link, bytes: &h.bytes, place: h.place });
         }
         lane.advance();
         true

@@ -79,9 +79,9 @@ fn read(args: &Args, doctor: &mut Doctor) -> Result<(CaptureTime, Exit), Failure
     }
     let mut merged = Merged::new(files);
     let mut end = CaptureTime::default();
-    while merged.next(|at, link, bytes| {
-        end = at;
-        doctor.frame(at, link, bytes);
+    while merged.next(|_, f| {
+        end = f.at;
+        doctor.frame(f.at, f.link, f.bytes);
     }) {}
     for (path, t) in merged.troubles() {
         exit = Exit::Partial;

@@ -46,11 +46,11 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let mut frames = 0u64;
     loop {
         let mut going = true;
-        let more = merged.next(|at, link, bytes| {
+        let more = merged.next(|_, f| {
             if let Some(p) = &mut pace {
-                p.wait(at);
+                p.wait(f.at);
             }
-            going = pipeline.frame(at, link, bytes);
+            going = pipeline.frame(f.at, f.link, f.bytes);
         });
         frames += 1;
         if frames.is_multiple_of(65_536) {

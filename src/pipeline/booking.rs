@@ -10,7 +10,7 @@ use crate::call::record::{CallRecord, End};
 use crate::disk::Disk;
 use crate::ledger::{Ledger, LedgerError, Lock};
 use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
-use crate::spool::format::MEDIA;
+use crate::spool::format::PACKETS;
 use crate::spool::leftover::Leftover;
 use crate::time::CaptureTime;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -169,10 +169,10 @@ impl Book {
         }
         let mut under_way = locked(&self.shared.under_way);
         for e in ended {
-            // A spool that stays is sealed again at the next start, with the same result. The media of all its legs goes
+            // A spool that stays is sealed again at the next start, with the same result. The packets of all its legs go
             // first: killed in between, media that stayed without its signalling would be a call of media alone.
             for f in &e.folders {
-                let _ = self.disk.remove(&f.join(MEDIA));
+                let _ = self.disk.remove(&f.join(PACKETS));
             }
             for f in &e.folders {
                 let _ = self.disk.remove_folder(f);

@@ -19,7 +19,7 @@ pub(super) enum Base {
 /// A step of the host's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Lengths of the signalling and the media file.
+    /// Lengths of the signalling file and of that of all packets.
     pub(super) offsets: [u64; 2],
     /// Nanoseconds to add to what is behind them.
     pub(super) by: i64,
@@ -35,7 +35,7 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
     // A file that lost its tail with the power is shorter than a note says: its next note says where it went on.
     let mut most = [u64::MAX; 2];
     for n in notes.iter().rev() {
-        most = [most[0].min(n.signalling), most[1].min(n.media)];
+        most = [most[0].min(n.signalling), most[1].min(n.packets)];
         steps.extend(by(n).map(|by| Step { offsets: most, by }));
     }
     steps.reverse();

@@ -4,10 +4,10 @@ use crate::call::note::Note;
 use crate::time::{CaptureTime, NANOS_PER_SEC};
 use serde::{Deserialize, Serialize};
 
-/// SIP of the dialog.
+/// All packets of the leg in the order they came, signalling and media: what a recording's packets are made of.
+pub const PACKETS: &str = "packets.pcap";
+/// The SIP among them once more: small, so that a dialog is known again without its hours of media being read.
 pub const SIGNALLING: &str = "signalling.pcap";
-/// Media of the dialog.
-pub const MEDIA: &str = "media.pcap";
 
 /// What the tap knew of the leg and no packet tells: a JSON object a line.
 pub const NOTES: &str = "notes.jsonl";
@@ -37,15 +37,15 @@ pub struct Noted {
     pub note: Note,
     /// Length of the signalling file when it was made.
     pub signalling: u64,
-    /// Length of the media file when it was made.
-    pub media: u64,
+    /// Length of the file of all packets when it was made.
+    pub packets: u64,
 }
 
 /// A line of the notes file: JSON, for people too.
 #[must_use]
-pub fn note_line(note: &Note, [signalling, media]: [u64; 2]) -> Vec<u8> {
+pub fn note_line(note: &Note, [signalling, packets]: [u64; 2]) -> Vec<u8> {
     // Times, numbers and strings can always be written.
-    let mut line = serde_json::to_vec(&Noted { note: note.clone(), signalling, media }).unwrap_or_default();
+    let mut line = serde_json::to_vec(&Noted { note: note.clone(), signalling, packets }).unwrap_or_default();
     line.push(b'\n');
     line
 }

@@ -1,7 +1,7 @@
 //! Reads a leg's spool back: the one way from packets to a recording, after a call, a crash or a merge.
 
 use super::clock::{Base, Step, one_clock};
-use super::format::{self, FILE_HEADER, MEDIA, NOTES, Noted, SIGNALLING};
+use super::format::{self, FILE_HEADER, NOTES, Noted, PACKETS, SIGNALLING};
 use crate::call::dialog::{Dialog, Heard};
 use crate::call::note::Note;
 use crate::call::portrait::Portrait;
@@ -52,6 +52,10 @@ pub struct LegStory {
     pub misdated: u64,
     /// RTP packets of streams beyond the limit.
     pub unlisted: u64,
+    /// Where the signalling is among all packets.
+    pub signalling_at: Vec<u64>,
+    /// The file of all packets is just that, whole and in order of time.
+    pub all_in_one: bool,
     /// What the tap noted.
     pub notes: Vec<Noted>,
     steps: Vec<Step>,
@@ -108,21 +112,58 @@ const WILD_S: f64 = 10.0;
 /// When a file cannot be opened.
 pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
     let mut story = LegStory::begin(folder, Base::Beginning);
+    let mut said = Vec::new();
     if let Some(mut file) = story.open(0)? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
             story.hear(f.at, f.bytes);
+            said.push(f.bytes.to_vec());
         }
     }
+    let mut said = Said { messages: said, next: 0, missed: false };
     if let Some(mut file) = story.open(1)? {
         let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
+        let mut in_order = story.steps.is_empty();
+        let mut before = CaptureTime(i64::MIN);
         while let Some(f) = file.next_frame() {
-            story.packets += 1;
-            story.listen(f.at, f.bytes, f.place, &mut by_flow);
+            in_order &= before <= f.at;
+            before = f.at;
+            if !story.listen(f.at, f.bytes, f.place, &mut by_flow) && said.is_next(f.bytes) {
+                story.signalling_at.push(f.place);
+            } else {
+                story.packets += 1;
+            }
         }
+        let torn = file.bytes() != Some(file.position()) || !file.troubles.is_empty();
+        story.all_in_one = in_order && !torn && said.is_all();
         story.mend_dates();
     }
     Ok(story)
+}
+
+/// The messages of a leg, to be found again among all its packets. The two files are written one after the other, so
+/// that a kill may leave a message in the first alone.
+struct Said {
+    messages: Vec<Vec<u8>>,
+    next: usize,
+    missed: bool,
+}
+
+/// Messages in a row that a kill may have kept from the file of all packets, each time.
+const UNWRITTEN: usize = 64;
+
+impl Said {
+    fn is_next(&mut self, bytes: &[u8]) -> bool {
+        let rest = self.messages.get(self.next..).unwrap_or_default();
+        let Some(skipped) = rest.iter().take(UNWRITTEN).position(|m| m == bytes) else { return false };
+        self.missed |= skipped > 0;
+        self.next += skipped + 1;
+        true
+    }
+
+    fn is_all(&self) -> bool {
+        !self.missed && self.next == self.messages.len()
+    }
 }
 
 /// Opens a file of the spool. `None` when there is none, or nothing in it: not even its header came to the disk.
@@ -153,7 +194,7 @@ impl LegStory {
         Self { folder: folder.to_owned(), notes, steps, ..Self::default() }
     }
 
-    /// From where on, and by how much, the dates of a file are corrected: 0 is signalling, 1 media.
+    /// From where on, and by how much, the dates of a file are corrected: 0 is signalling, 1 all packets.
     #[must_use]
     pub fn redated(&self, track: usize) -> Vec<(u64, i64)> {
         let offset = |s: &Step| s.offsets.get(track).copied().unwrap_or(0);
@@ -161,7 +202,7 @@ impl LegStory {
     }
 
     fn open(&self, track: usize) -> Result<Option<CaptureFile>, OpenError> {
-        let name = if track == 0 { SIGNALLING } else { MEDIA };
+        let name = if track == 0 { SIGNALLING } else { PACKETS };
         Ok(open(&self.folder.join(name))?.map(|f| f.redate(&self.redated(track))))
     }
 
@@ -203,12 +244,19 @@ impl LegStory {
         });
     }
 
-    fn listen(&mut self, at: CaptureTime, bytes: &[u8], place: u64, by_flow: &mut HashMap<FlowKey, usize>) {
-        let Ok(ip) = ip::parse(bytes) else { return };
+    /// Notes a packet of RTP; false when it is none.
+    fn listen(
+        &mut self,
+        at: CaptureTime,
+        bytes: &[u8],
+        place: u64,
+        by_flow: &mut HashMap<FlowKey, usize>,
+    ) -> bool {
+        let Ok(ip) = ip::parse(bytes) else { return false };
         let Some(udp) = transport::udp(ip.payload).filter(|_| ip.protocol == protocol::UDP) else {
-            return;
+            return false;
         };
-        let Ok(r) = rtp::parse(udp.payload) else { return };
+        let Ok(r) = rtp::parse(udp.payload) else { return false };
         let flow = FlowKey {
             source: Endpoint::new(ip.source, udp.source_port),
             destination: Endpoint::new(ip.destination, udp.destination_port),
@@ -217,13 +265,13 @@ impl LegStory {
         self.truncated += u64::from(udp.missing > 0 || ip.missing > 0);
         if !by_flow.contains_key(&flow) && by_flow.len() >= STREAMS_PER_CALL {
             self.unlisted += 1;
-            return;
+            return true;
         }
         let i = *by_flow.entry(flow).or_insert_with(|| {
             self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
             self.streams.len() - 1
         });
-        let Some(s) = self.streams.get_mut(i) else { return };
+        let Some(s) = self.streams.get_mut(i) else { return true };
         let before = ip.bytes.len() - ip.payload.len() + 8 + r.payload_at;
         // RFC 4733 events are four bytes; some phones append more.
         if let (Some(event), ..=8) = (r.payload.first_chunk::<4>(), r.payload.len()) {
@@ -238,6 +286,7 @@ impl LegStory {
             payload_type: r.payload_type,
             marker: r.marker,
         });
+        true
     }
 }
 

@@ -3,7 +3,7 @@
 //! A leg's state is a function of its spool. Its signalling is read from the beginning; of its media, which may be
 //! hours, only the end: who speaks, since when there is silence, and where the last whole packet ends.
 
-use super::format::{FILE_HEADER, MEDIA, NOTES, SIGNALLING};
+use super::format::{FILE_HEADER, NOTES, PACKETS, SIGNALLING};
 use super::read;
 use crate::call::note::Note;
 use crate::call::resume::Resumed;
@@ -12,7 +12,7 @@ use crate::limits::FRAME_BYTES;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use crate::wire::ip::{self, protocol};
-use crate::wire::{rtp, transport};
+use crate::wire::{rtp, sip, transport};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -24,7 +24,7 @@ pub struct Resumable {
     pub leg: Resumed,
     /// Its folder.
     pub folder: PathBuf,
-    /// Lengths of its signalling and its media file, as far as they are whole.
+    /// Lengths of its signalling file and of that of all packets, as far as they are whole.
     pub lengths: [u64; 2],
 }
 
@@ -60,7 +60,7 @@ pub fn look(root: &Path) -> io::Result<Left> {
 /// Killed before anything was written (a full disk makes files of no length), or after all was sealed: such a folder is
 /// of no use. Says so when something else is in it.
 fn remove_empty(folder: &Path) -> Option<String> {
-    for name in [SIGNALLING, MEDIA] {
+    for name in [SIGNALLING, PACKETS] {
         let file = folder.join(name);
         match fs::metadata(&file).map(|m| m.len()) {
             Ok(n) if n > FILE_HEADER.len() as u64 => {
@@ -83,9 +83,11 @@ fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
     if story.dialog.is_none() {
         story = read::outline(folder).map_err(|e| e.to_string())?;
     }
-    let tail = |name: &str| tail(&folder.join(name)).map_err(|e| format!("{}: {e}", folder.display()));
-    let (signalling, media) = (tail(SIGNALLING)?, tail(MEDIA)?);
-    let Some(last_at) = story.last_at.max(media.last_at) else { return Ok(None) };
+    let tail = |name: &str, media: bool| {
+        tail(&folder.join(name), media).map_err(|e| format!("{}: {e}", folder.display()))
+    };
+    let (signalling, packets) = (tail(SIGNALLING, false)?, tail(PACKETS, true)?);
+    let Some(last_at) = story.last_at.max(packets.last_at) else { return Ok(None) };
     let carried = story.notes.iter().find_map(|n| match &n.note {
         Note::Carried(c) => Some(c.clone()),
         _ => None,
@@ -97,14 +99,14 @@ fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
     let same = story.same().map(str::to_owned);
     let leg = Resumed {
         dialog: story.dialog,
-        flows: media.flows,
-        media_at: media.last_at,
+        flows: packets.flows,
+        media_at: packets.media_at,
         last_at,
         carried,
         joined,
         same,
     };
-    let lengths = [signalling.whole, media.whole];
+    let lengths = [signalling.whole, packets.whole];
     Ok(Some((story.first_at.unwrap_or(last_at), Resumable { leg, folder: folder.to_owned(), lengths })))
 }
 
@@ -114,7 +116,9 @@ struct Tail {
     /// Length of the file up to its last whole record; 0 when not even its header is whole.
     whole: u64,
     last_at: Option<CaptureTime>,
-    /// Flows in the part that was read.
+    /// Time of its last packet that is not SIP.
+    media_at: Option<CaptureTime>,
+    /// Flows of media in the part that was read.
     flows: Vec<FlowKey>,
 }
 
@@ -124,7 +128,8 @@ const WINDOW: u64 = 32 << 10;
 /// Records that must follow one another for a place in the middle of a file to be taken for the beginning of one.
 const CHAIN: usize = 8;
 
-fn tail(path: &Path) -> io::Result<Tail> {
+/// `media`: as much of it is read as it takes to find some.
+fn tail(path: &Path, media: bool) -> io::Result<Tail> {
     let file = match File::open(path) {
         Ok(f) => f,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
@@ -141,7 +146,10 @@ fn tail(path: &Path) -> io::Result<Tail> {
             return Ok(if header { walk(&bytes, FILE_HEADER.len(), 0) } else { Tail::default() });
         }
         if let Some(start) = find_chain(&bytes, 0) {
-            return Ok(walk(&bytes, start, from));
+            let tail = walk(&bytes, start, from);
+            if !media || tail.media_at.is_some() {
+                return Ok(tail);
+            }
         }
         window = window.saturating_mul(8);
     }
@@ -178,8 +186,11 @@ fn walk(bytes: &[u8], start: usize, offset: u64) -> Tail {
             next += 16 + packet.len();
             // The last one in the file: the clock may have been set back meanwhile.
             tail.last_at = Some(at);
-            if let Some(f) = flow(packet).filter(|f| !tail.flows.contains(f)) {
-                tail.flows.push(f);
+            if let Some(f) = flow(packet) {
+                tail.media_at = Some(at);
+                if !tail.flows.contains(&f) {
+                    tail.flows.push(f);
+                }
             }
         }
         tail.whole = offset + next as u64;
@@ -191,9 +202,10 @@ fn walk(bytes: &[u8], start: usize, offset: u64) -> Tail {
     }
 }
 
+/// The flow of a packet that is not SIP.
 fn flow(packet: &[u8]) -> Option<FlowKey> {
     let ip = ip::parse(packet).ok().filter(|ip| ip.protocol == protocol::UDP)?;
-    let udp = transport::udp(ip.payload)?;
+    let udp = transport::udp(ip.payload).filter(|u| !sip::looks_like(u.payload.trim_ascii_start()))?;
     Some(FlowKey {
         source: Endpoint::new(ip.source, udp.source_port),
         destination: Endpoint::new(ip.destination, udp.destination_port),
@@ -230,7 +242,7 @@ mod tests {
     fn tail_of(bytes: &[u8]) -> Tail {
         let f = tempfile::NamedTempFile::new().unwrap();
         fs::write(f.path(), bytes).unwrap();
-        tail(f.path()).unwrap()
+        tail(f.path(), true).unwrap()
     }
 
     #[test]
@@ -270,7 +282,7 @@ mod tests {
         assert_eq!(tail_of(&bytes).whole, *ends.last().unwrap() as u64);
         assert_eq!(tail_of(&[0; 100]), Tail::default());
         assert_eq!(tail_of(&[]), Tail::default());
-        assert_eq!(tail(Path::new("/no/such/file")).unwrap(), Tail::default());
+        assert_eq!(tail(Path::new("/no/such/file"), true).unwrap(), Tail::default());
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 //! `HELD_BYTES`, and is offered again; what is beyond is counted on the leg it is missing from, and noted there when the disk takes
 //! writes again.
 
-use super::format::{FILE_HEADER, MEDIA, NOTES, SIGNALLING, note_line};
+use super::format::{FILE_HEADER, NOTES, PACKETS, SIGNALLING, note_line};
 use crate::call::listener::Track;
 use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
@@ -39,7 +39,7 @@ struct Leg {
     folder: PathBuf,
     made: bool,
     signalling: Tail,
-    media: Tail,
+    packets: Tail,
     notes: Tail,
     let_go: LetGo,
     /// It is in the list of legs that have something to write.
@@ -82,19 +82,19 @@ impl SpoolWriter {
     /// Begins a leg; its folder is made when there is something to write to it.
     pub fn open(&mut self, leg: LegId, name: &str) {
         let tails = [self.buffer(), self.buffer()].map(|waiting| Tail { waiting, ..Tail::default() });
-        let [signalling, media] = tails;
-        self.legs.insert(leg, Leg { folder: self.root.join(name), signalling, media, ..Leg::default() });
+        let [signalling, packets] = tails;
+        self.legs.insert(leg, Leg { folder: self.root.join(name), signalling, packets, ..Leg::default() });
     }
 
-    /// Goes on with a leg that is on disk already: `lengths` of its signalling and its media file, as far as they are
+    /// Goes on with a leg that is on disk already: `lengths` of its signalling file and of that of all packets, as far as they are
     /// whole; what is behind is cut off.
     pub fn resume(&mut self, leg: LegId, folder: PathBuf, lengths: [u64; 2]) {
-        let [signalling, media] = lengths.map(|written| Tail { written, torn: true, ..Tail::default() });
+        let [signalling, packets] = lengths.map(|written| Tail { written, torn: true, ..Tail::default() });
         // A note that a kill has torn is cut off, or the next would be one line with it.
         let text = std::fs::read(folder.join(NOTES)).unwrap_or_default();
         let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
         let notes = Tail { written: whole as u64, torn: true, ..Tail::default() };
-        self.legs.insert(leg, Leg { folder, made: true, signalling, media, notes, ..Leg::default() });
+        self.legs.insert(leg, Leg { folder, made: true, signalling, packets, notes, ..Leg::default() });
     }
 
     /// Appends a record (header and packet) to a leg's file.
@@ -106,18 +106,22 @@ impl SpoolWriter {
             return Ok(());
         };
         // Signalling is little and without it media are worth less: it may have twice the room.
-        let (tail, room) = match track {
-            Track::Signalling => (&mut l.signalling, 2 * HELD_BYTES),
-            Track::Media => (&mut l.media, HELD_BYTES),
+        let room = match track {
+            Track::Signalling => 2 * HELD_BYTES,
+            Track::Media => HELD_BYTES,
         };
         if self.held + record.len() > room {
             l.let_go = l.let_go.and(at);
             self.let_go += 1;
             return Ok(());
         }
-        tail.waiting.extend_from_slice(record);
+        if track == Track::Signalling {
+            l.signalling.waiting.extend_from_slice(record);
+            self.held += record.len();
+        }
+        l.packets.waiting.extend_from_slice(record);
         self.held += record.len();
-        let full = tail.waiting.len() >= SPOOL_BUFFER_BYTES;
+        let full = l.packets.waiting.len() >= SPOOL_BUFFER_BYTES;
         self.list(leg);
         if full && !self.refused { self.write(leg) } else { Ok(()) }
     }
@@ -125,7 +129,7 @@ impl SpoolWriter {
     /// Appends a note to a leg.
     pub fn note(&mut self, leg: LegId, note: &Note) {
         let Some(l) = self.legs.get_mut(&leg) else { return };
-        let line = note_line(note, [&l.signalling, &l.media].map(Tail::end));
+        let line = note_line(note, [&l.signalling, &l.packets].map(Tail::end));
         if self.held + line.len() <= 2 * HELD_BYTES {
             self.held += line.len();
             l.notes.waiting.extend_from_slice(&line);
@@ -172,7 +176,7 @@ impl SpoolWriter {
         let Some(l) = self.legs.remove(&leg) else { return Ok(None) };
         // Those that grew while the disk took nothing are given back.
         let usual = |b: &Vec<u8>| b.capacity() <= 2 * SPOOL_BUFFER_BYTES;
-        self.spare.extend([l.signalling.waiting, l.media.waiting].into_iter().filter(usual));
+        self.spare.extend([l.signalling.waiting, l.packets.waiting].into_iter().filter(usual));
         self.spare.truncate(256);
         Ok(l.made.then_some(l.folder))
     }
@@ -216,7 +220,7 @@ impl LetGo {
 
 impl Leg {
     fn waiting(&self) -> usize {
-        [&self.signalling, &self.media, &self.notes].iter().map(|t| t.waiting.len()).sum()
+        [&self.signalling, &self.packets, &self.notes].iter().map(|t| t.waiting.len()).sum()
     }
 
     fn write(&mut self, root: &Path, disk: &Disk) -> io::Result<()> {
@@ -232,11 +236,11 @@ impl Leg {
             .notes
             .write(&folder.join(NOTES), &[], disk)
             .and_then(|()| self.signalling.write(&folder.join(SIGNALLING), &FILE_HEADER, disk))
-            .and_then(|()| self.media.write(&folder.join(MEDIA), &FILE_HEADER, disk));
+            .and_then(|()| self.packets.write(&folder.join(PACKETS), &FILE_HEADER, disk));
         if written.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) && root.is_dir() {
             // Somebody has removed the folder of a call in progress: what comes from now on is kept all the same.
             self.made = false;
-            for tail in [&mut self.signalling, &mut self.media, &mut self.notes] {
+            for tail in [&mut self.signalling, &mut self.packets, &mut self.notes] {
                 (tail.written, tail.torn) = (0, false);
             }
         }
@@ -276,6 +280,11 @@ impl Tail {
         }
         let mut file = disk.append(path)?;
         if self.torn {
+            // What was sealed is never written to: a killed run may have given this file a second name there.
+            if file.names()? > 1 {
+                disk.own(path)?;
+                file = disk.append(path)?;
+            }
             file.cut(self.written)?;
             self.torn = false;
         }

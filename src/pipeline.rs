@@ -33,7 +33,7 @@ use crate::archive::finish::{Archive, Job};
 use crate::call::listener::Listener;
 use crate::call::note::Note;
 use crate::call::switchboard::LegId;
-use crate::config::Config;
+use crate::config::{Audio, Config};
 use crate::disk::Disk;
 use crate::ledger::{Ledger, Lock, Reader};
 use crate::limits::{
@@ -138,7 +138,7 @@ impl Pipeline {
         let archive = Archive {
             data: data.to_owned(),
             template: config.recording_name.clone(),
-            audio: config.audio,
+            g711: config.audio == Audio::G711,
             disk,
         };
         let mut p = Self {

@@ -87,6 +87,6 @@ fn replay_here(data: &Path, capture: &[u8]) -> Vec<String> {
     let mut pipeline =
         Pipeline::start(data, &Config { workers: 1, ..Config::default() }, Mode::Replay).unwrap();
     let mut merged = Merged::new(vec![CaptureFile::open(&at).unwrap()]);
-    while merged.next(|at, link, bytes| assert!(pipeline.frame(at, link, bytes))) {}
+    while merged.next(|_, f| assert!(pipeline.frame(f.at, f.link, f.bytes))) {}
     pipeline.finish().unwrap().0.into_iter().map(|f| f.id).collect()
 }

@@ -9,7 +9,6 @@
 use earwitness_fuzz::archive::finish::{Archive, Job, Outcome};
 use earwitness_fuzz::archive::settle::Claim;
 use earwitness_fuzz::call::listener::Over;
-use earwitness_fuzz::config::Audio;
 use earwitness_fuzz::disk::Disk;
 use earwitness_fuzz::spool::format::{FILE_HEADER, PACKETS, NOTES, SIGNALLING, record_header};
 use earwitness_fuzz::spool::read;
@@ -52,7 +51,7 @@ fuzz_target!(|input: &[u8]| {
     if length * 48_000.0 * 4.0 > MOST as f64 {
         return;
     }
-    let archive = Archive { data: data.clone(), template: "r".to_owned(), audio: Audio::default(), disk: Disk::default() };
+    let archive = Archive { data: data.clone(), template: "r".to_owned(), g711: true, disk: Disk::default() };
     let job = Job { folders: vec![leg], over: Over::CaptureEnded, carried: None };
     let yours = |_: &str, _: &_| {
         Ok::<_, String>(Claim::Yours { replaces: Vec::new(), carried: None, supersedes: Vec::new() })

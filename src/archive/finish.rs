@@ -7,7 +7,6 @@ use super::{bridge, naming, packets, wav};
 use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
-use crate::config::Audio;
 use crate::disk::Disk;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
@@ -85,8 +84,8 @@ pub struct Archive {
     pub data: PathBuf,
     /// Template of names below `recordings/`.
     pub template: String,
-    /// What the sound of calls is written as.
-    pub audio: Audio,
+    /// The sound of calls of G.711 stays so, as far as it can; else all is 16-bit PCM.
+    pub g711: bool,
     /// The disk that the data folder is on.
     pub disk: Disk,
 }
@@ -180,7 +179,7 @@ impl Archive {
         stem: &Path,
     ) -> Result<Option<Part>, FinishError> {
         let at = part_of(&self.data.join(stem), "wav");
-        let written = wav::write(call, legs, &at, &self.disk, self.audio)
+        let written = wav::write(call, legs, &at, &self.disk, self.g711)
             .map_err(|error| FinishError::Write { path: at.clone(), error })?;
         let Some(w) = written else { return Ok(None) };
         if w.cut {

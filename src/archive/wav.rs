@@ -2,7 +2,6 @@
 
 use super::assemble::Assembled;
 use super::law;
-use crate::config::Audio;
 use crate::disk::Disk;
 use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
 use crate::media::codec::{self, AsIs, Decode, Law};
@@ -109,11 +108,11 @@ pub fn write(
     legs: &[LegStory],
     path: &Path,
     disk: &Disk,
-    audio: Audio,
+    g711: bool,
 ) -> io::Result<Option<Written>> {
     let Some(shape) = shape(call, legs) else { return Ok(None) };
     let mut payloads = SpoolPayloads::of(legs)?;
-    if let (Audio::G711, Some(law)) = (audio, one_law(call)) {
+    if let Some(law) = one_law(call).filter(|_| g711) {
         let as_is = |c: &Codec| Some(Box::new(AsIs { rate: c.clock }) as Box<dyn Decode<u8>>);
         let (tracks, cut) = tracks(call, &shape, &as_is);
         if splice::is_possible(&tracks) {

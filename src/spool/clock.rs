@@ -35,7 +35,7 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
     // A file that lost its tail with the power is shorter than a note says: its next note says where it went on.
     let mut most = [u64::MAX; 2];
     for n in notes.iter().rev() {
-        most = [most[0].min(n.signalling), most[1].min(n.packets)];
+        most = [most[0].min(n.signalling), most[1].min(n.all)];
         steps.extend(by(n).map(|by| Step { offsets: most, by }));
     }
     steps.reverse();

@@ -38,14 +38,14 @@ pub struct Noted {
     /// Length of the signalling file when it was made.
     pub signalling: u64,
     /// Length of the file of all packets when it was made.
-    pub packets: u64,
+    pub all: u64,
 }
 
 /// A line of the notes file: JSON, for people too.
 #[must_use]
-pub fn note_line(note: &Note, [signalling, packets]: [u64; 2]) -> Vec<u8> {
+pub fn note_line(note: &Note, [signalling, all]: [u64; 2]) -> Vec<u8> {
     // Times, numbers and strings can always be written.
-    let mut line = serde_json::to_vec(&Noted { note: note.clone(), signalling, packets }).unwrap_or_default();
+    let mut line = serde_json::to_vec(&Noted { note: note.clone(), signalling, all }).unwrap_or_default();
     line.push(b'\n');
     line
 }

@@ -62,3 +62,131 @@ fn copy(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<()> {
         all => Err(io::Error::other(format!("only {n} of {all} packets of the spool can be read again"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::listener::Track;
+    use crate::call::switchboard::LegId;
+    use crate::spool::writer::SpoolWriter;
+    use crate::time::CaptureTime;
+    use crate::wire::ip::{self, protocol};
+    use crate::wire::transport;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use tempfile::TempDir;
+
+    const LEG: LegId = LegId(1);
+
+    fn packet(payload: &[u8]) -> Vec<u8> {
+        let end = |s: &str| s.parse().unwrap();
+        ip::packet(
+            end("10.0.0.1"),
+            end("10.0.0.2"),
+            protocol::UDP,
+            &transport::udp_bytes(4000, 4002, payload),
+        )
+    }
+
+    fn message(n: u32) -> Vec<u8> {
+        let head = "INFO sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: <sip:a@x>;tag=1\r\n";
+        packet(format!("{head}To: <sip:b@x>;tag=2\r\nCall-ID: c\r\nCSeq: {n} INFO\r\n\r\n").as_bytes())
+    }
+
+    fn speech(n: u8) -> Vec<u8> {
+        packet(&[0x80, 0, 0, n, 0, 0, 0, n, 0, 0, 0, 7, n, n])
+    }
+
+    /// A spool of these packets, each a second after the one before but for what is added: signalling, or media.
+    fn spool(what: &[(Track, i64, Vec<u8>)]) -> (TempDir, SpoolWriter) {
+        let root = tempfile::tempdir().unwrap();
+        let mut writer = SpoolWriter::new(root.path().to_owned(), Disk::default());
+        writer.open(LEG, "leg");
+        append(&mut writer, what);
+        (root, writer)
+    }
+
+    fn append(writer: &mut SpoolWriter, what: &[(Track, i64, Vec<u8>)]) {
+        for (i, (track, late, p)) in what.iter().enumerate() {
+            let at = CaptureTime::from_parts(1_700_000_000 + i as i64 + late, 0);
+            let record = [&record_header(at, p.len() as u32)[..], p].concat();
+            writer.append(LEG, *track, at, &record).unwrap();
+        }
+        writer.flush().unwrap();
+    }
+
+    fn call() -> Vec<(Track, i64, Vec<u8>)> {
+        use Track::{Media, Signalling};
+        vec![
+            (Signalling, 0, message(1)),
+            (Media, 0, speech(1)),
+            (Signalling, 0, message(2)),
+            (Media, 0, speech(2)),
+            (Signalling, 0, message(2)),
+        ]
+    }
+
+    /// The seconds and packets of what is sealed.
+    fn sealed(root: &Path) -> (u64, Vec<(i64, Vec<u8>)>) {
+        let at = root.join("sealed");
+        put(&[read::leg(&root.join("leg")).unwrap()], &at, &Disk::default()).unwrap();
+        let mut file = read::open(&at).unwrap().unwrap();
+        let mut out = Vec::new();
+        while let Some(f) = file.next_frame() {
+            out.push((f.at.nanos() / 1_000_000_000 - 1_700_000_000, f.bytes.to_vec()));
+        }
+        (fs::metadata(at).unwrap().nlink(), out)
+    }
+
+    fn told(what: &[(Track, i64, Vec<u8>)]) -> Vec<(i64, Vec<u8>)> {
+        let mut out: Vec<_> =
+            what.iter().enumerate().map(|(i, (_, late, p))| (i as i64 + late, p.clone())).collect();
+        out.sort_by_key(|p| p.0);
+        out
+    }
+
+    #[test]
+    fn one_leg_is_sealed_without_a_copy() {
+        let (root, _) = spool(&call());
+        assert_eq!(sealed(root.path()), (2, told(&call())));
+        // A killed run has left a name behind.
+        assert_eq!(sealed(root.path()), (2, told(&call())));
+    }
+
+    #[test]
+    fn packets_out_of_order_are_copied_into_it() {
+        let mut call = call();
+        call[1].1 = 2;
+        call[1].2 = speech(3);
+        let (root, _) = spool(&call);
+        assert_eq!(sealed(root.path()), (1, told(&call)));
+    }
+
+    #[test]
+    fn a_message_that_a_kill_has_kept_from_the_second_file_is_there() {
+        let (root, _) = spool(&call());
+        let all = root.path().join("leg").join(PACKETS);
+        let bytes = fs::read(&all).unwrap();
+        let last = message(2).len() + 16;
+        fs::write(&all, &bytes[..bytes.len() - last]).unwrap();
+        assert_eq!(sealed(root.path()), (1, told(&call())));
+        // Its beginning cut off and its end there: what is in the middle was not written.
+        let first = FILE_HEADER.len() + message(1).len() + 16;
+        fs::write(&all, [&bytes[..FILE_HEADER.len()], &bytes[first..]].concat()).unwrap();
+        assert_eq!(sealed(root.path()), (1, told(&call())));
+    }
+
+    #[test]
+    fn what_is_sealed_is_never_written_to_again() {
+        let (root, mut writer) = spool(&call());
+        let (folder, at) = (root.path().join("leg"), root.path().join("sealed"));
+        sealed(root.path());
+        let before = fs::read(&at).unwrap();
+        let lengths = [SIGNALLING, PACKETS].map(|n| fs::metadata(folder.join(n)).unwrap().len());
+        writer.resume(LEG, folder.clone(), lengths);
+        append(&mut writer, &[(Track::Media, 100, speech(9))]);
+        assert_eq!(fs::read(&at).unwrap(), before);
+        let after = fs::read(folder.join(PACKETS)).unwrap();
+        assert!(after.starts_with(&before) && after.len() == before.len() + 16 + speech(9).len());
+    }
+}

@@ -405,12 +405,12 @@ impl Listener {
     fn tcp(&mut self, at: CaptureTime, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut impl Output) {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
-        let known = self.streams.knows(source, destination);
+        let refused = tcp.rst && !self.streams.knows(source, destination);
         self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if (tcp.fin || tcp.rst) && !self.streams.peer_closed(source, destination) {
-            self.roster.disconnected(at, source, tcp.rst && !known, out);
+            self.roster.disconnected(at, source, refused, out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::sip::{Message, head_length, line_end, looks_like, number};
 use crate::limits::SIP_MESSAGE_BYTES;
-use memchr::memmem;
+use memchr::{memmem, memrchr};
 
 /// What stands at the front of a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,16 @@ const METHODS: [&[u8]; 14] = [
 pub fn may_begin(b: &[u8]) -> bool {
     let begins = |word: &[u8]| b.starts_with(word) || (b.len() >= 4 && word.starts_with(b));
     b.len() < 16 && (begins(b"SIP/2.0 ") || METHODS.iter().any(|m| begins(m)))
+}
+
+/// Where the first line of a message may begin that the end of these bytes cuts: behind the last line end, or in front.
+#[must_use]
+pub fn cut_first_line(b: &[u8]) -> Option<usize> {
+    let near = b.len().saturating_sub(256);
+    let line = memrchr(b'\n', b.get(near..)?).map(|at| near + at + 1).or((near == 0).then_some(0))?;
+    let tail = b.get(line..).filter(|t| !t.is_empty())?;
+    let begins = |word: &&[u8]| tail.starts_with(word) || word.starts_with(tail);
+    (begins(&&b"SIP/2.0 "[..]) || METHODS.iter().any(begins)).then_some(line)
 }
 
 /// Where the next message begins, behind the first byte.

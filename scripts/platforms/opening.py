@@ -1,6 +1,9 @@
 """How connections open: SIP over TCP on ports that nobody knows, whose first segments come in odd ways."""
+import datetime
+
 from basic import call
 from tcp import _Line, _websocket
+from wire import EPOCH
 
 CLIENT, SERVER = ('10.2.0.1', 39812), ('10.2.0.2', 7060)
 
@@ -15,12 +18,20 @@ def _first_two(pieces):
     return pieces[1::-1] + pieces[2:]
 
 
-def _on(client, server, line):
-    """the messages of `basic.call` on other ports"""
+def _heard(c, name, client, server, line, cut, ahead=0, at=0.0, **how):
+    """`basic.call` on other ports, whose INVITE is heard: it has come whole with the last of its segments, which are a
+    microsecond apart; `ahead`: bytes that were there before"""
+    segments = []
+
     def send(at, s, d, m):
         s, d = (client, server) if s[0] == client[0] else (server, client)
+        if m.startswith(b'INVITE'):
+            segments.append(-(-(len(m) - ahead) // cut))
         line(at, s, d, m)
-    return send
+    expected = call(c, name, at=at, send=send, **how)
+    began = datetime.datetime.fromtimestamp(EPOCH + at, datetime.timezone.utc)
+    began += datetime.timedelta(microseconds=segments[0] - 1)
+    return {**expected, 'started_at': began.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}
 
 
 def _open(c, at, client, server, first, syn=(0,), answer=(0.001,)):
@@ -38,7 +49,7 @@ def tcp_first_two_swapped(c):
     client, server = ('10.2.0.1', 45961), ('10.2.0.2', 5080)
     line.next[client, server] = line.next[server, client] = 4_000_000_001
     _open(c, -0.01, client, server, 4_000_000_000, syn=(0, 0.0001), answer=(0.001, 0.0011))
-    return {'calls': [call(c, 'swapped', pad=2000, send=_on(client, server, line))]}
+    return {'calls': [_heard(c, 'swapped', client, server, line, 1400, pad=2000)]}
 
 
 def tcp_first_segment_last(c):
@@ -47,7 +58,7 @@ def tcp_first_segment_last(c):
     line = _Line(c, first=70_000, cut=90, show=lambda p: p[:0:-1] + p[:1] + p[::-1], opened=False)
     line.next[CLIENT, SERVER] = line.next[SERVER, CLIENT] = 70_001
     _open(c, -0.01, CLIENT, SERVER, 70_000, syn=(-1, 0, 0.01001), answer=(0.001, 0.0101))
-    return {'calls': [call(c, 'last', send=_on(CLIENT, SERVER, line))]}
+    return {'calls': [_heard(c, 'last', CLIENT, SERVER, line, 90)]}
 
 
 def tcp_only_the_answer_to_the_syn(c):
@@ -56,7 +67,7 @@ def tcp_only_the_answer_to_the_syn(c):
     line = _Line(c, first=70_000, cut=7, show=_pairs, opened=False)
     line.next[CLIENT, SERVER] = line.next[SERVER, CLIENT] = 70_001
     _open(c, -0.01, CLIENT, SERVER, 70_000, syn=())
-    return {'calls': [call(c, 'answered', send=_on(CLIENT, SERVER, line))]}
+    return {'calls': [_heard(c, 'answered', CLIENT, SERVER, line, 7)]}
 
 
 def tcp_fast_open_among_strangers(c):
@@ -86,7 +97,7 @@ def tcp_fast_open_among_strangers(c):
             line.next[client, server] += 40
             m = m[40:]
         line(at, s, d, m)
-    return {'calls': [call(c, 'fast', pad=1000, send=_on(client, server, send))]}
+    return {'calls': [_heard(c, 'fast', client, server, send, 500, ahead=40, pad=1000)]}
 
 
 def tcp_ports_used_again_small(c):
@@ -100,8 +111,8 @@ def tcp_ports_used_again_small(c):
         line.next[CLIENT, SERVER] = line.next[SERVER, CLIENT] = first + 1
         if not joined:
             _open(c, at - 0.01, CLIENT, SERVER, first, syn=(0, 0.0102, 0.5), answer=(0.001, 0.1105, 0.5))
-        calls.append(call(c, f'again-{n}', at=at, ports=(4000 + 10 * n, 5000 + 10 * n), ssrc=(2 * n + 1, 2 * n + 2),
-                          send=_on(CLIENT, SERVER, line)))
+        calls.append(_heard(c, f'again-{n}', CLIENT, SERVER, line, 7, at=at, ports=(4000 + 10 * n, 5000 + 10 * n),
+                            ssrc=(2 * n + 1, 2 * n + 2)))
         last = first if n == 2 else line.next[CLIENT, SERVER]
         for s, d in ((CLIENT, SERVER), (SERVER, CLIENT)):
             c.segment(at + 1.3, s, d, line.next[s, d], line.next[d, s], 4 if n == 3 else 17, b'')
@@ -109,5 +120,5 @@ def tcp_ports_used_again_small(c):
 
 
 def websocket_in_seven_bytes(c):
-    """The upgrade and the frames in segments of seven bytes, each two swapped, on port 8080."""
-    return {'calls': [call(c, 'ws-seven', send=_websocket(c, cut=7, show=_pairs))]}
+    """The upgrade and the frames, with their headers of eight bytes, in segments of seven bytes, each two swapped, on port 8080."""
+    return {'calls': [_heard(c, 'ws-seven', ('10.2.0.1', 33000), ('10.2.0.2', 8080), _websocket(c, cut=7, show=_pairs), 7, ahead=-8)]}

@@ -55,10 +55,11 @@ impl SipStreams {
         let mut out = Vec::new();
         let (key, back) = ((source, destination), (destination, source));
         if tcp.syn && !tcp.rst {
-            self.begin(at, key, tcp.sequence);
+            self.begin(at, key, tcp.sequence, |s| s.began_with(at, tcp.sequence));
             // The answer tells of both; the SYN itself acknowledges nothing.
-            if tcp.acknowledgment != 0 {
-                self.begin(at, back, tcp.acknowledgment.wrapping_sub(1));
+            let ack = tcp.acknowledgment;
+            if ack != 0 {
+                self.begin(at, back, ack.wrapping_sub(1), |s| s.answered(at, ack));
             }
         } else if !tcp.rst {
             // What the receiver has acknowledged and we have not seen, the mirror has lost.
@@ -98,9 +99,10 @@ impl SipStreams {
         out
     }
 
-    /// A SYN was heard, or of. What goes on with what was followed on these ports until now is still taken for that.
-    fn begin(&mut self, at: CaptureTime, key: Direction, syn: u32) {
-        if !self.open.get_mut(&key).is_some_and(|s| s.began_with(at, syn)) {
+    /// A SYN was heard, or of, that is not known already. What goes on with the stream that had its ports until now is
+    /// still taken for that one's.
+    fn begin(&mut self, at: CaptureTime, key: Direction, syn: u32, mut known: impl FnMut(&mut Stream) -> bool) {
+        if !self.openings.get_mut(&key).is_some_and(&mut known) && !self.open.get_mut(&key).is_some_and(known) {
             self.openings.begin(at, key, syn);
         }
     }
@@ -200,6 +202,12 @@ impl SipStreams {
     #[must_use]
     pub fn follows(&self, source: Endpoint, destination: Endpoint) -> bool {
         self.open.get(&(source, destination)).is_some_and(|s| !s.reset)
+    }
+
+    /// Is this the SYN that a direction which carries SIP began with?
+    #[must_use]
+    pub fn began_with(&self, source: Endpoint, destination: Endpoint, syn: u32) -> bool {
+        self.open.get(&(source, destination)).is_some_and(|s| s.syn() == Some(syn))
     }
 
     /// Are segments of this direction held because one before them is missing?

@@ -55,11 +55,8 @@ pub(super) struct Openings {
 }
 
 impl Openings {
-    /// Its SYN was heard, or the answer to it.
+    /// Its SYN was heard, or its answer told of it.
     pub(super) fn begin(&mut self, at: CaptureTime, key: Direction, syn: u32) {
-        if self.all.get_mut(&key).is_some_and(|s| s.began_with(at, syn)) {
-            return;
-        }
         self.put(key, Stream::new(syn.wrapping_add(1), Some(syn), at));
     }
 
@@ -89,6 +86,10 @@ impl Openings {
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.bytes
+    }
+
+    pub(super) fn get_mut(&mut self, key: &Direction) -> Option<&mut Stream> {
+        self.all.get_mut(key)
     }
 
     pub(super) fn get(&self, key: &Direction) -> Option<&Stream> {

@@ -83,6 +83,14 @@ impl Stream {
         self.syn == Some(syn)
     }
 
+    /// Is this the acknowledgment of its SYN? It may acknowledge data that came with it too (RFC 7413).
+    pub(super) fn answered(&mut self, at: CaptureTime, acknowledgment: u32) -> bool {
+        let young = at.since(self.since) <= TCP_HOLE_AGE;
+        let behind = |syn: u32| distance(syn.wrapping_add(1), acknowledgment);
+        self.began_with(at, acknowledgment.wrapping_sub(1))
+            || (young && self.syn.is_some_and(|s| (0..FIRST_WINDOW).contains(&behind(s))))
+    }
+
     /// Is a segment with this sequence number one of the first, or of those that come right behind what is held?
     pub(super) fn begins_near(&self, sequence: u32) -> bool {
         (0..FIRST_WINDOW).contains(&distance(self.front, sequence))

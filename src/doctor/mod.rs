@@ -284,8 +284,11 @@ impl Doctor {
             return;
         }
         self.heard(source, destination, path);
-        // What came out of order before it was known to be SIP was not counted, and is not missing.
-        if self.tcp.follows(source, destination) || !self.sip_streams.has_hole(source, destination) {
+        // What came out of order before it was known to be SIP was not counted, and is not missing; a late copy of the SYN
+        // begins nothing.
+        let missing = !self.tcp.follows(source, destination) && self.sip_streams.has_hole(source, destination);
+        let copy = tcp.syn && self.sip_streams.began_with(source, destination, tcp.sequence);
+        if !missing && !copy {
             self.tcp.segment(at, source, destination, tcp);
         }
         let cuts = self.sip_streams.add(at, source, destination, tcp);

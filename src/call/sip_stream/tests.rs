@@ -272,8 +272,11 @@ fn data_in_a_syn() {
     for ms in 0..2 {
         line.put(ms, ODD, &Tcp { syn: true, ..segment(9_000, &one[..20]) });
     }
-    line.pieces(3, ODD, 9_001, &one, &[(20, one.len())]);
-    assert_eq!(line.got, [one]);
+    let reply = (ODD.1, ODD.0);
+    line.syn(2, reply, 700, 9_021);
+    line.pieces(3, ODD, 9_001, &one, &[(40, one.len()), (20, 40)]);
+    line.pieces(4, reply, 701, &one, &[(20, one.len()), (0, 20)]);
+    assert_eq!(line.got, [one.clone(), one]);
 }
 
 #[test]

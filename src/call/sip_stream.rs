@@ -67,6 +67,9 @@ impl SipStreams {
                 |s: &Stream| s.hole_for(at) > TCP_ACKED_AGE && distance(s.next(), tcp.acknowledgment) > 0;
             self.give_up_if(back, lost, &mut out);
         }
+        if tcp.payload.is_empty() && !tcp.fin && !tcp.rst {
+            return out;
+        }
         let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
         let (opening, known) = match self.openings.of(&key, start) {
             Some(s) => (true, Some(s)),
@@ -101,8 +104,15 @@ impl SipStreams {
 
     /// A SYN was heard, or of, that is not known already. What goes on with the stream that had its ports until now is
     /// still taken for that one's.
-    fn begin(&mut self, at: CaptureTime, key: Direction, syn: u32, mut known: impl FnMut(&mut Stream) -> bool) {
-        if !self.openings.get_mut(&key).is_some_and(&mut known) && !self.open.get_mut(&key).is_some_and(known) {
+    fn begin(
+        &mut self,
+        at: CaptureTime,
+        key: Direction,
+        syn: u32,
+        mut known: impl FnMut(&mut Stream) -> bool,
+    ) {
+        if !self.openings.get_mut(&key).is_some_and(&mut known) && !self.open.get_mut(&key).is_some_and(known)
+        {
             self.openings.begin(at, key, syn);
         }
     }
@@ -215,6 +225,12 @@ impl SipStreams {
     pub fn has_hole(&self, source: Endpoint, destination: Endpoint) -> bool {
         let key = (source, destination);
         self.openings.get(&key).or_else(|| self.open.get(&key)).is_some_and(Stream::has_hole)
+    }
+
+    /// Connections of which something was held, dropped for want of room before they had shown what they carry.
+    #[must_use]
+    pub fn unknown_dropped(&self) -> u64 {
+        self.openings.dropped
     }
 
     /// What is still there when the capture ends: messages behind holes that will not be filled any more.

@@ -52,6 +52,8 @@ fn may_be_method(b: &[u8]) -> bool {
 pub(super) struct Openings {
     all: HashMap<Direction, Stream>,
     bytes: usize,
+    /// Those that held something and were dropped for want of room.
+    pub(super) dropped: u64,
 }
 
 impl Openings {
@@ -143,7 +145,7 @@ impl Openings {
     /// The capture ends: those that carry SIP.
     pub(super) fn drain(&mut self) -> Vec<(Direction, Stream)> {
         let out = self.give_up(Stream::has_hole);
-        *self = Self::default();
+        *self = Self { dropped: self.dropped, ..Self::default() };
         out
     }
 
@@ -171,7 +173,9 @@ impl Openings {
         if some < all.len() {
             all.select_nth_unstable(some);
         }
-        all.iter().take(some + 1).for_each(|(_, k)| drop(self.take(k)));
+        for (_, k) in all.iter().take(some + 1) {
+            self.dropped += u64::from(self.take(k).is_some_and(|s| s.held() > 0));
+        }
     }
 }
 

@@ -286,7 +286,8 @@ impl Doctor {
         self.heard(source, destination, path);
         // What came out of order before it was known to be SIP was not counted, and is not missing; a late copy of the SYN
         // begins nothing.
-        let missing = !self.tcp.follows(source, destination) && self.sip_streams.has_hole(source, destination);
+        let missing =
+            !self.tcp.follows(source, destination) && self.sip_streams.has_hole(source, destination);
         let copy = tcp.syn && self.sip_streams.began_with(source, destination, tcp.sequence);
         if !missing && !copy {
             self.tcp.segment(at, source, destination, tcp);

@@ -226,7 +226,7 @@ fn ports_used_again_with_a_syn() {
         // copies of the mirror begin nothing
         line.syn(3, ODD, 9_000, 0);
         line.pieces(4, ODD, 9_001, &one, &cut(one.len(), &[7]));
-        assert_eq!(line.got, [one.clone()]);
+        assert_eq!(line.got.len(), 1);
         line.syn(5_000, ODD, isn, 0);
         line.pieces(5_001, ODD, isn + 1, &two, &[(7, 14), (0, 7), (14, two.len())]);
         assert_eq!(line.got, [one.clone(), two.clone()], "{isn}");
@@ -319,7 +319,7 @@ fn what_is_held_of_others_is_bounded() {
             assert!(s.openings_held() <= crate::limits::TCP_OPENING_BYTES + 20_000);
         }
     }
-    assert!(s.open.is_empty());
+    assert!(s.open.is_empty() && s.unknown_dropped() > 0);
     for n in 0..2_000u16 {
         s.add(at, end(n), end(9_998), &Tcp { syn: true, ..segment(0, b"") });
         s.add(at, end(n), end(9_998), &segment(1, b"POST /x HTTP/1.1\r\n"));

@@ -61,6 +61,17 @@ pub const TCP_STREAM_BYTES: usize = 256 << 10;
 /// Bytes held for TCP directions in all.
 pub const TCP_BYTES: usize = 64 << 20;
 
+/// TCP directions whose SYN was heard and that have not shown what they carry: a flood of SYNs is 5 MB of them, and takes
+/// nothing from those that carry SIP.
+pub const TCP_OPENINGS: usize = 16_384;
+
+/// Bytes held of one of them, whose first are missing or do not tell: a first line with a long URI, the HTTP request of a
+/// WebSocket with its cookies, or an INVITE in segments the first of which came last.
+pub const TCP_OPENING_STREAM_BYTES: usize = 16 << 10;
+
+/// Bytes held of them in all.
+pub const TCP_OPENING_BYTES: usize = 8 << 20;
+
 /// How long a hole in a TCP stream is waited for; a retransmission comes within a few hundred milliseconds.
 pub const TCP_HOLE_AGE: Duration = Duration::from_secs(1);
 

@@ -72,6 +72,12 @@ platforms! {
     pcapng_of_every_link
     pcapng_big_endian
     pcap_big_endian_nanoseconds_torn
+    tcp_fast_open_among_strangers
+    tcp_first_segment_last
+    tcp_first_two_swapped
+    tcp_only_the_answer_to_the_syn
+    tcp_ports_used_again_small
+    websocket_in_seven_bytes
     plain_call
     avaya_late_party
     avaya_party_never_known

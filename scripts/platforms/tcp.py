@@ -142,8 +142,8 @@ def _handshake(extensions=''):
     return ask.encode(), answer.encode()
 
 
-def _websocket(c, cut=1400, upgrade=True, extensions='', sort=0):
-    line = _Line(c, cut=cut, opened=upgrade)
+def _websocket(c, cut=1400, upgrade=True, extensions='', sort=0, show=lambda segments: segments):
+    line = _Line(c, cut=cut, show=show, opened=upgrade)
     client, server = ('10.2.0.1', 33000), ('10.2.0.2', 8080)
     turn = {'n': sort}
     if upgrade:

@@ -105,6 +105,8 @@ pub struct Counters {
     pub tcp_holes: u64,
     /// TCP streams of SIP that were given up for want of room.
     pub tcp_dropped: u64,
+    /// TCP connections that were given up for want of room before they had shown what they carry.
+    pub tcp_unknown_dropped: u64,
     /// Copies of SIP messages that the mirror gave within milliseconds, left out.
     pub sip_copies: u64,
     /// Messages in a WebSocket that are compressed (permessage-deflate).
@@ -169,6 +171,7 @@ impl Listener {
             fragments_given_up: self.fragments.given_up,
             tcp_holes: self.streams.holes,
             tcp_dropped: self.streams.dropped,
+            tcp_unknown_dropped: self.streams.unknown_dropped(),
             web_compressed: self.streams.compressed,
             hep_bad: self.agents.bad,
             hep_compressed: self.agents.compressed,
@@ -405,12 +408,12 @@ impl Listener {
     fn tcp(&mut self, at: CaptureTime, ip: &Ip<'_>, tcp: &Tcp<'_>, out: &mut impl Output) {
         let source = Endpoint::new(ip.source, tcp.source_port);
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
-        let known = self.streams.knows(source, destination);
+        let refused = tcp.rst && !self.streams.knows(source, destination);
         self.roster.segment(at, source, destination, tcp, out);
         let cuts = self.streams.add(at, source, destination, tcp);
         self.messages(&cuts, out);
         if (tcp.fin || tcp.rst) && !self.streams.peer_closed(source, destination) {
-            self.roster.disconnected(at, source, tcp.rst && !known, out);
+            self.roster.disconnected(at, source, refused, out);
         }
     }
 

@@ -36,6 +36,7 @@ mod setup;
 mod signs;
 pub mod sip_stream;
 pub mod switchboard;
+mod tcp_opening;
 mod tcp_stream;
 mod web;
 pub mod witness;

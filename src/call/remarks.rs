@@ -11,6 +11,10 @@ pub(super) fn of(c: &Counters) -> Vec<String> {
         remark(c.sip_bad, "messages began like SIP and could not be read"),
         remark(c.tcp_holes, "holes in TCP streams of SIP, messages in them are missing"),
         remark(c.tcp_dropped, "TCP streams of SIP were given up for want of room"),
+        remark(
+            c.tcp_unknown_dropped,
+            "TCP connections were given up for want of room before they had shown what they carry",
+        ),
         remark(c.fragments_given_up, "datagrams lack IP fragments"),
         remark(
             c.web_compressed,

@@ -4,13 +4,13 @@
 //! boundaries, or never. What cannot be put in order within [`TCP_HOLE_AGE`] is a hole; reading resumes behind it at
 //! the next first line of a message. Memory is bounded for each stream and in all.
 
-use super::tcp_stream::{Stream, distance};
+use super::tcp_opening::Openings;
+use super::tcp_stream::{Stream, begins_sip, distance};
 use crate::limits::{TCP_ACKED_AGE, TCP_BYTES, TCP_HOLE_AGE, TCP_STREAM_BYTES, TCP_STREAMS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::sip_frame::may_begin;
+use crate::wire::sip_frame::cut_first_line;
 use crate::wire::transport::Tcp;
-use crate::wire::{sip, websocket};
 use hashbrown::HashMap;
 
 /// A message cut out of a stream.
@@ -30,7 +30,8 @@ pub type Direction = (Endpoint, Endpoint);
 /// All TCP directions that carry SIP.
 #[derive(Default)]
 pub struct SipStreams {
-    open: HashMap<(Endpoint, Endpoint), Stream>,
+    open: HashMap<Direction, Stream>,
+    openings: Openings,
     bytes: usize,
     /// Holes that were given up.
     pub holes: u64,
@@ -40,15 +41,10 @@ pub struct SipStreams {
     pub compressed: u64,
 }
 
-/// Does this begin SIP, or a WebSocket for SIP, so that its connection is followed? What is on a port of SIP is in any case.
-fn begins_sip(payload: &[u8]) -> bool {
-    sip::looks_like(payload) || may_begin(payload) || websocket::opens(payload) || websocket::begins(payload)
-}
-
 impl SipStreams {
     /// Takes a segment; gives the messages that it completes, with the direction they went.
     ///
-    /// A stream is followed from its SYN, or from the first segment that begins like SIP.
+    /// A stream is followed when its first bytes behind its SYN begin like SIP, or from the first segment that does.
     pub fn add(
         &mut self,
         at: CaptureTime,
@@ -58,32 +54,93 @@ impl SipStreams {
     ) -> Vec<(Direction, Vec<Cut>)> {
         let mut out = Vec::new();
         let (key, back) = ((source, destination), (destination, source));
-        if !tcp.syn && !tcp.rst {
+        if tcp.syn && !tcp.rst {
+            self.begin(at, key, tcp.sequence, |s| s.began_with(at, tcp.sequence));
+            // The answer tells of both; the SYN itself acknowledges nothing.
+            let ack = tcp.acknowledgment;
+            if ack != 0 {
+                self.begin(at, back, ack.wrapping_sub(1), |s| s.answered(at, ack));
+            }
+        } else if !tcp.rst {
             // What the receiver has acknowledged and we have not seen, the mirror has lost.
             let lost =
                 |s: &Stream| s.hole_for(at) > TCP_ACKED_AGE && distance(s.next(), tcp.acknowledgment) > 0;
             self.give_up_if(back, lost, &mut out);
         }
-        if tcp.syn && !self.open.get(&key).is_some_and(|s| s.began_with(tcp.sequence)) {
-            self.forget(&key);
+        if tcp.payload.is_empty() && !tcp.fin && !tcp.rst {
+            return out;
         }
-        if let Some(s) = self.open.get_mut(&key) {
+        let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
+        let (opening, known) = match self.openings.of(&key, start) {
+            Some(s) => (true, Some(s)),
+            None => (false, self.open.get_mut(&key)),
+        };
+        let is_known = known.is_some();
+        if let Some(s) = known {
             s.fin |= tcp.fin;
             s.reset |= tcp.rst && s.may_reset(tcp.sequence);
         }
-        let known = self.open.contains_key(&key);
-        let sip = known || Self::is_sip_port(source, destination) || begins_sip(tcp.payload);
-        if tcp.rst || !sip || (tcp.payload.is_empty() && (known || !tcp.syn)) {
+        if tcp.rst || tcp.payload.is_empty() {
             return out;
         }
-        if !known && self.open.len() >= TCP_STREAMS {
+        let sip_port = Self::is_sip_port(source, destination);
+        if opening {
+            if let Some(s) = self.openings.add(at, &key, start, tcp.payload, sip_port) {
+                self.follow(key, s, &mut out);
+            }
+        } else if is_known || sip_port || begins_sip(tcp.payload) {
+            if !is_known {
+                self.follow(key, Stream::new(start, None, at), &mut out);
+            }
+            self.read(key, &mut out, |s| s.insert(at, start, tcp.payload));
+        } else if let Some(n) = cut_first_line(tcp.payload) {
+            let line = tcp.payload.get(n..).unwrap_or_default();
+            if let Some(s) = self.openings.begin_inside(at, &key, start.wrapping_add(n as u32), line) {
+                self.follow(key, s, &mut out);
+            }
+        }
+        out
+    }
+
+    /// A SYN was heard, or of, that is not known already. What goes on with the stream that had its ports until now is
+    /// still taken for that one's.
+    fn begin(
+        &mut self,
+        at: CaptureTime,
+        key: Direction,
+        syn: u32,
+        mut known: impl FnMut(&mut Stream) -> bool,
+    ) {
+        if !self.openings.get_mut(&key).is_some_and(&mut known) && !self.open.get_mut(&key).is_some_and(known)
+        {
+            self.openings.begin(at, key, syn);
+        }
+    }
+
+    /// Follows a stream from now on, in place of the one that had its ports before.
+    fn follow(&mut self, key: Direction, s: Stream, out: &mut Vec<(Direction, Vec<Cut>)>) {
+        if let Some(mut before) = self.open.remove(&key) {
+            self.bytes = self.bytes.saturating_sub(before.held());
+            out.push((key, self.rest(&mut before)));
+        }
+        if self.open.len() >= TCP_STREAMS {
             self.drop_idlest();
         }
-        let start = tcp.sequence.wrapping_add(u32::from(tcp.syn));
-        let syn = tcp.syn.then_some(tcp.sequence);
-        let s = self.open.entry(key).or_insert_with(|| Stream::new(start, syn, at));
+        self.bytes += s.held();
+        self.open.insert(key, s);
+        self.read(key, out, |_| ());
+    }
+
+    /// Does something to a stream that is followed, and cuts out the messages that are whole then.
+    fn read(
+        &mut self,
+        key: Direction,
+        out: &mut Vec<(Direction, Vec<Cut>)>,
+        change: impl FnOnce(&mut Stream),
+    ) {
+        let Some(s) = self.open.get_mut(&key) else { return };
         let before = s.held();
-        s.insert(at, start, tcp.payload);
+        change(s);
         out.push((key, s.messages()));
         if s.held() > TCP_STREAM_BYTES && s.has_hole() {
             self.holes += 1;
@@ -98,15 +155,17 @@ impl SipStreams {
         if self.bytes > TCP_BYTES {
             self.drop_idlest();
         }
-        out
     }
 
     /// Passes time: holes that nothing has filled for [`TCP_HOLE_AGE`] are given up.
     pub fn sweep(&mut self, now: CaptureTime) -> Vec<(Direction, Vec<Cut>)> {
+        let mut out = Vec::new();
+        for (key, s) in self.openings.sweep(now) {
+            self.follow(key, s, &mut out);
+        }
         let old = |s: &Stream| s.hole_for(now) > TCP_HOLE_AGE;
         let mut keys: Vec<Direction> = self.open.iter().filter(|(_, s)| old(s)).map(|(k, _)| *k).collect();
         keys.sort();
-        let mut out = Vec::new();
         for key in keys {
             self.give_up_if(key, old, &mut out);
         }
@@ -118,6 +177,7 @@ impl SipStreams {
         for s in self.open.values_mut() {
             s.set_back(now);
         }
+        self.openings.set_back(now);
     }
 
     fn give_up_if(
@@ -137,31 +197,67 @@ impl SipStreams {
     /// Has the other side of this direction closed it first? What is closed then is no sign of anything.
     #[must_use]
     pub fn peer_closed(&self, source: Endpoint, destination: Endpoint) -> bool {
-        self.open.get(&(destination, source)).is_some_and(|s| s.fin)
+        let back = (destination, source);
+        self.openings.get(&back).or_else(|| self.open.get(&back)).is_some_and(|s| s.fin)
     }
 
-    /// Is this direction followed, and was not reset?
+    /// Was this direction opened, or is it followed, and was not reset?
     #[must_use]
     pub fn knows(&self, source: Endpoint, destination: Endpoint) -> bool {
+        let key = (source, destination);
+        self.openings.get(&key).or_else(|| self.open.get(&key)).is_some_and(|s| !s.reset)
+    }
+
+    /// Does this direction carry SIP, and was not reset?
+    #[must_use]
+    pub fn follows(&self, source: Endpoint, destination: Endpoint) -> bool {
         self.open.get(&(source, destination)).is_some_and(|s| !s.reset)
+    }
+
+    /// Is this the SYN that a direction which carries SIP began with?
+    #[must_use]
+    pub fn began_with(&self, source: Endpoint, destination: Endpoint, syn: u32) -> bool {
+        self.open.get(&(source, destination)).is_some_and(|s| s.syn() == Some(syn))
+    }
+
+    /// Are segments of this direction held because one before them is missing?
+    #[must_use]
+    pub fn has_hole(&self, source: Endpoint, destination: Endpoint) -> bool {
+        let key = (source, destination);
+        self.openings.get(&key).or_else(|| self.open.get(&key)).is_some_and(Stream::has_hole)
+    }
+
+    /// Connections of which something was held, dropped for want of room before they had shown what they carry.
+    #[must_use]
+    pub fn unknown_dropped(&self) -> u64 {
+        self.openings.dropped
     }
 
     /// What is still there when the capture ends: messages behind holes that will not be filled any more.
     pub fn drain(&mut self) -> Vec<(Direction, Vec<Cut>)> {
         let mut out = Vec::new();
-        for (key, mut s) in self.open.drain() {
-            let mut cuts = Vec::new();
-            while s.has_hole() {
-                self.holes += 1;
-                s.skip_hole();
-                cuts.extend(s.messages());
-            }
+        for (key, s) in self.openings.drain() {
+            self.follow(key, s, &mut out);
+        }
+        for (key, mut s) in std::mem::take(&mut self.open) {
+            let cuts = self.rest(&mut s);
             out.push((key, cuts));
         }
         self.bytes = 0;
         out.retain(|(_, c)| !c.is_empty());
         out.sort_by_key(|(k, _)| *k);
         out
+    }
+
+    /// What is behind the holes of a stream that is over.
+    fn rest(&mut self, s: &mut Stream) -> Vec<Cut> {
+        let mut cuts = Vec::new();
+        while s.has_hole() {
+            self.holes += 1;
+            s.skip_hole();
+            cuts.extend(s.messages());
+        }
+        cuts
     }
 
     /// Registered ports of SIP; on them a stream is followed even when it is joined inside a message.
@@ -190,125 +286,11 @@ impl SipStreams {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn message(n: usize) -> Vec<u8> {
-        let body = "x".repeat(n * 37 % 400);
-        format!(
-            "INFO sip:a SIP/2.0\r\nCall-ID: {n}\r\nCSeq: 1 INFO\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .into()
-    }
-
-    fn end(p: u16) -> Endpoint {
-        Endpoint::new("10.0.0.1".parse().unwrap(), p)
-    }
-
-    fn segment(sequence: u32, payload: &[u8]) -> Tcp<'_> {
-        Tcp {
-            source_port: 1,
-            destination_port: 5060,
-            sequence,
-            acknowledgment: 0,
-            syn: false,
-            fin: false,
-            rst: false,
-            payload,
-        }
-    }
-
-    fn feed(s: &mut SipStreams, at: i64, sequence: u32, payload: &[u8]) -> Vec<Vec<u8>> {
-        let t = CaptureTime::from_parts(at, 0);
-        let mut got = s.sweep(t);
-        got.extend(s.add(t, end(1), end(5060), &segment(sequence, payload)));
-        got.into_iter().flat_map(|g| g.1).map(|c| c.bytes).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn any_segmentation_order_and_copies(sizes in proptest::collection::vec(1usize..90, 1..60), seed in any::<u64>(), start in any::<u32>()) {
-            let want: Vec<Vec<u8>> = (0..5).map(message).collect();
-            let all = want.concat();
-            let mut pieces = Vec::new();
-            let (mut at, mut i) = (0, 0);
-            while at < all.len() {
-                let n = sizes[i % sizes.len()].min(all.len() - at);
-                // segments overlap with what came before
-                let from = at.saturating_sub(seed as usize % 20);
-                pieces.push((from, at + n));
-                at += n;
-                i += 1;
-            }
-            // local disorder and copies, the first segment first (the stream is known by it)
-            for k in 1..pieces.len().saturating_sub(1) {
-                if (seed >> (k % 60)) & 1 == 1 { pieces.swap(k, k + 1); }
-            }
-            let copies: Vec<_> = pieces.iter().copied().filter(|p| p.0 % 3 == 0).collect();
-            pieces.extend(copies);
-            let mut s = SipStreams::default();
-            let mut got = Vec::new();
-            for (a, z) in pieces {
-                got.extend(feed(&mut s, 0, start.wrapping_add(a as u32), &all[a..z]));
-            }
-            prop_assert_eq!(got, want);
-        }
-    }
-
-    #[test]
-    fn a_hole_costs_the_message_it_is_in_and_no_more() {
-        let all: Vec<Vec<u8>> = (1..5).map(message).collect();
-        let (a, z) = (all[0].len(), all[0].len() + all[1].len());
-        let bytes = all.concat();
-        let mut s = SipStreams::default();
-        let mut got = feed(&mut s, 0, 0, &bytes[..a + 10]);
-        got.extend(feed(&mut s, 0, (z - 5) as u32, &bytes[z - 5..z + 20]));
-        got.extend(feed(&mut s, 9, (z + 20) as u32, &bytes[z + 20..]));
-        assert_eq!(got, [all[0].clone(), all[2].clone(), all[3].clone()]);
-        assert_eq!(s.holes, 1);
-    }
-
-    #[test]
-    fn what_the_receiver_has_acknowledged_is_not_waited_for() {
-        let all: Vec<Vec<u8>> = (1..4).map(message).collect();
-        let (a, z) = (all[0].len(), all[0].len() + all[1].len());
-        let bytes = all.concat();
-        let mut s = SipStreams::default();
-        let ms = |m: i64| CaptureTime(m * 1_000_000);
-        s.add(ms(0), end(1), end(5060), &segment(0, &bytes[..a]));
-        s.add(ms(10), end(1), end(5060), &segment(z as u32, &bytes[z..]));
-        let ack = Tcp { acknowledgment: bytes.len() as u32, ..segment(0, b"") };
-        assert!(s.add(ms(20), end(5060), end(1), &ack).is_empty());
-        let got = s.add(ms(300), end(5060), end(1), &ack);
-        assert_eq!(got.len(), 1);
-        assert_eq!((&got[0].1[0].bytes, got[0].1[0].at), (&all[2], ms(10)));
-    }
-
-    #[test]
-    fn joined_in_the_middle() {
-        let mut s = SipStreams::default();
-        let b = [&b"a=sendonly\r\n"[..], &message(3)].concat();
-        assert_eq!(feed(&mut s, 0, 77, &b), [message(3)]);
-    }
-
-    #[test]
-    fn the_end_of_the_capture_gives_what_is_behind_a_hole() {
-        let mut s = SipStreams::default();
-        feed(&mut s, 0, 0, b"INVITE sip:a");
-        feed(&mut s, 0, 100, &message(1));
-        let left = s.drain();
-        assert_eq!(left[0].1[0].bytes, message(1));
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut s = SipStreams::default();
-        feed(&mut s, 0, 0, b"INVITE sip:a SIP/2.0\r\nCall-ID: ");
-        for i in 1..2_000u32 {
-            feed(&mut s, 0, i * 2_000, &[b'A'; 1_400]);
-        }
-        assert!(s.bytes <= TCP_STREAM_BYTES + 4_096, "{}", s.bytes);
+impl SipStreams {
+    fn openings_held(&self) -> usize {
+        self.openings.held()
     }
 }
+
+#[cfg(test)]
+mod tests;

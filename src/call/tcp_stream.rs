@@ -4,8 +4,9 @@ use super::sip_stream::Cut;
 use super::web::{Step, Web};
 use crate::limits::TCP_HOLE_AGE;
 use crate::time::CaptureTime;
-use crate::wire::sip_frame::{Framer, Framing};
+use crate::wire::sip_frame::{Framer, Framing, may_begin};
 use crate::wire::{sip, websocket};
+use memchr::memmem;
 use std::time::Duration;
 
 /// Sequence numbers further apart are of two connections.
@@ -13,6 +14,9 @@ const SAME_CONNECTION: i64 = 16 << 20;
 
 /// A RST this near is meant for the connection: windows are scaled, and the mirror may have lost some.
 const RESET_WINDOW: i64 = 1 << 20;
+
+/// The first segments of a connection are this near to its SYN; no window is larger before it is scaled.
+const FIRST_WINDOW: i64 = 1 << 16;
 
 /// A segment is not sent again after so long a silence: TCP doubles its patience from 0.2 s, and SIP has hung up long before.
 const LAST_RETRANSMISSION: Duration = Duration::from_secs(32);
@@ -32,6 +36,8 @@ pub(super) struct Stream {
     framer: Framer,
     /// Its initial sequence number, when its SYN was heard.
     syn: Option<u32>,
+    /// When it was first heard.
+    since: CaptureTime,
     /// Its sender has nothing more to say.
     pub(super) fin: bool,
     /// It was reset; what goes on as if it had not been is believed.
@@ -46,22 +52,77 @@ pub(super) fn distance(a: u32, b: u32) -> i64 {
     i64::from(b.wrapping_sub(a) as i32)
 }
 
+/// Does this begin SIP, or a WebSocket for SIP, so that its connection is followed? What is on a port of SIP is in any case.
+pub(super) fn begins_sip(payload: &[u8]) -> bool {
+    sip::looks_like(payload) || may_begin(payload) || websocket::opens(payload) || websocket::begins(payload)
+}
+
 impl Stream {
     /// From this sequence number on.
     pub(super) fn new(front: u32, syn: Option<u32>, at: CaptureTime) -> Self {
-        Self { front, syn, last_at: at, ..Self::default() }
+        Self { front, syn, since: at, last_at: at, ..Self::default() }
     }
 
     /// Lets go of all that is held, and goes on behind it.
     pub(super) fn let_go(&mut self) {
         let web = self.web.as_ref().map(|_| Web { lost: true, ..Web::default() });
         let (fin, reset) = (self.fin, self.reset);
-        *self = Self { fin, reset, web, ..Self::new(self.next(), self.syn, self.last_at) };
+        *self = Self { fin, reset, web, since: self.since, ..Self::new(self.next(), self.syn, self.last_at) };
     }
 
-    /// Is this the SYN that began it, once more?
-    pub(super) fn began_with(&self, syn: u32) -> bool {
+    /// Is this the SYN that began it, once more, or late? A connection that is over is begun anew by the same one too.
+    pub(super) fn began_with(&mut self, at: CaptureTime, syn: u32) -> bool {
+        if self.is_over(at.since(self.last_at)) {
+            return false;
+        }
+        let young = at.since(self.since) <= TCP_HOLE_AGE;
+        let near = (0..FIRST_WINDOW).contains(&distance(syn.wrapping_add(1), self.next()));
+        if self.syn.is_none() && young && near {
+            self.syn = Some(syn);
+        }
         self.syn == Some(syn)
+    }
+
+    /// Is this the acknowledgment of its SYN? It may acknowledge data that came with it too (RFC 7413).
+    pub(super) fn answered(&mut self, at: CaptureTime, acknowledgment: u32) -> bool {
+        let young = at.since(self.since) <= TCP_HOLE_AGE;
+        let behind = |syn: u32| distance(syn.wrapping_add(1), acknowledgment);
+        self.began_with(at, acknowledgment.wrapping_sub(1))
+            || (young && self.syn.is_some_and(|s| (0..FIRST_WINDOW).contains(&behind(s))))
+    }
+
+    /// Is a segment with this sequence number one of the first, or of those that come right behind what is held?
+    pub(super) fn begins_near(&self, sequence: u32) -> bool {
+        (0..FIRST_WINDOW).contains(&distance(self.front, sequence))
+    }
+
+    /// Its initial sequence number, when its SYN was heard.
+    pub(super) fn syn(&self) -> Option<u32> {
+        self.syn
+    }
+
+    /// It was closed or reset, and has been silent for so long that no segment of it is under way.
+    fn is_over(&self, silent: Duration) -> bool {
+        (self.fin || self.reset) && silent > TCP_HOLE_AGE
+    }
+
+    /// The bytes in order that are no message yet.
+    pub(super) fn ready(&self) -> &[u8] {
+        &self.ready
+    }
+
+    /// Is there SIP in what is held? Each message has the words in its first line and in its Via.
+    pub(super) fn has_sip(&self) -> bool {
+        let mut runs = vec![self.ready.clone()];
+        let mut next = self.next();
+        for (sequence, _, bytes) in &self.ahead {
+            match runs.last_mut() {
+                Some(run) if *sequence == next => run.extend_from_slice(bytes),
+                _ => runs.push(bytes.clone()),
+            }
+            next = sequence.wrapping_add(bytes.len() as u32);
+        }
+        runs.iter().any(|r| memmem::find(r, b"SIP/2.0").is_some() || websocket::begins(r))
     }
 
     /// May a RST of this sequence number be meant for it? What is far off is of another connection, or forged.
@@ -72,6 +133,7 @@ impl Stream {
     /// The clock was set back: nothing is younger than now.
     pub(super) fn set_back(&mut self, now: CaptureTime) {
         self.last_at = self.last_at.min(now);
+        self.since = self.since.min(now);
         self.hole_since = self.hole_since.map(|t| t.min(now));
     }
 
@@ -101,10 +163,9 @@ impl Stream {
         let silent = at.since(std::mem::replace(&mut self.last_at, at));
         // Another connection on the same ports whose SYN was not seen: it begins far off, or with a message where the old one
         // was long ago.
-        let over = (self.fin || self.reset) && silent > TCP_HOLE_AGE;
-        let old =
-            gap < 0 && gap.unsigned_abs() >= payload.len() as u64 && (over || silent > LAST_RETRANSMISSION);
-        if gap.abs() > SAME_CONNECTION || (old && sip::looks_like(payload)) {
+        let over = self.is_over(silent) || silent > LAST_RETRANSMISSION;
+        let old = over && gap < 0 && gap.unsigned_abs() >= payload.len() as u64;
+        if gap.abs() > SAME_CONNECTION || (old && begins_sip(payload)) {
             *self = Self::new(sequence, None, at);
             self.append(at, payload);
             return;

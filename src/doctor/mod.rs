@@ -274,15 +274,24 @@ impl Doctor {
         let destination = Endpoint::new(ip.destination, tcp.destination_port);
         self.signalling.tls(source, destination, tcp.payload);
         let known =
-            self.sip_streams.knows(source, destination) || self.sip_streams.knows(destination, source);
+            self.sip_streams.follows(source, destination) || self.sip_streams.follows(destination, source);
         if !known && !is_sip_port(source, destination) && !sip::looks_like(tcp.payload) {
-            return;
+            // It may be one of the first segments of a connection that will turn out to carry SIP.
+            let cuts = self.sip_streams.add(at, source, destination, tcp);
+            return self.cut(cuts);
         }
         if self.copies.is_copy(at, ip, path) {
             return;
         }
         self.heard(source, destination, path);
-        self.tcp.segment(at, source, destination, tcp);
+        // What came out of order before it was known to be SIP was not counted, and is not missing; a late copy of the SYN
+        // begins nothing.
+        let missing =
+            !self.tcp.follows(source, destination) && self.sip_streams.has_hole(source, destination);
+        let copy = tcp.syn && self.sip_streams.began_with(source, destination, tcp.sequence);
+        if !missing && !copy {
+            self.tcp.segment(at, source, destination, tcp);
+        }
         let cuts = self.sip_streams.add(at, source, destination, tcp);
         self.cut(cuts);
     }

@@ -62,6 +62,12 @@ fn distance(from: u32, to: u32) -> i64 {
 }
 
 impl Connections {
+    /// Is it known what this direction has sent so far?
+    pub(super) fn follows(&self, source: Endpoint, destination: Endpoint) -> bool {
+        let c = self.all.get(&(source.min(destination), source.max(destination)));
+        c.is_some_and(|c| c.ways[usize::from(source > destination)].end.is_some())
+    }
+
     pub(super) fn segment(
         &mut self,
         at: CaptureTime,

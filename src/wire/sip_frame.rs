@@ -2,7 +2,7 @@
 
 use super::sip::{Message, head_length, line_end, looks_like, number};
 use crate::limits::SIP_MESSAGE_BYTES;
-use memchr::memmem;
+use memchr::{memmem, memrchr};
 
 /// What stands at the front of a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,17 @@ pub fn may_begin(b: &[u8]) -> bool {
     b.len() < 16 && (begins(b"SIP/2.0 ") || METHODS.iter().any(|m| begins(m)))
 }
 
+/// Where the first line of a message may begin that the end of these bytes cuts: behind the last line end, or in front.
+/// Every segment of every protocol is asked, so that no more than its last bytes are looked at.
+#[must_use]
+pub fn cut_first_line(b: &[u8]) -> Option<usize> {
+    let near = b.len().saturating_sub(64);
+    let line = memrchr(b'\n', b.get(near..)?).map(|at| near + at + 1).or((near == 0).then_some(0))?;
+    let tail = b.get(line..).filter(|t| t.first().is_some_and(u8::is_ascii_uppercase))?;
+    let begins = |word: &&[u8]| tail.starts_with(word) || word.starts_with(tail);
+    (begins(&&b"SIP/2.0 "[..]) || METHODS.iter().any(begins)).then_some(line)
+}
+
 /// Where the next message begins, behind the first byte.
 fn next_start(b: &[u8]) -> Option<usize> {
     memmem::find_iter(b, b"SIP/2.0").find_map(|at| {
@@ -207,6 +218,18 @@ mod tests {
         for more in ["", "N", "NOTIFY sip:a@h S", "NOTIFY sip:a SIP/2.0\r\n"] {
             let b = [notify.as_bytes(), more.as_bytes()].concat();
             assert_eq!(frame(&b), Framing::Message(notify.len()), "{more}");
+        }
+    }
+
+    #[test]
+    fn first_lines_that_are_cut() {
+        for (b, at) in
+            [("I", Some(0)), ("x\r\nINVI", Some(3)), ("\nSIP/2", Some(1)), ("\nBYE sip:a", Some(1))]
+        {
+            assert_eq!(cut_first_line(b.as_bytes()), at, "{b}");
+        }
+        for b in ["", "x", "INVITE\r\n", "+OK\r\n", "\nINVO", "\nGET /"] {
+            assert_eq!(cut_first_line(b.as_bytes()), None, "{b}");
         }
     }
 

@@ -190,6 +190,7 @@ platforms! {
     cisco_conference
     cisco_far_end_changes
     cisco_agents
+    cisco_media_before_its_ack
     trunk_authentication
     trunk_redirect
     trunk_redirect_anew

@@ -264,3 +264,22 @@ def cisco_agents(c):
     return {'calls': [_call('xnear', 'xfar', callee={'number': '4063'}, links=[{'id': _id('ynear', 'yfar'), 'why': 'agents'}]),
                       _call('ynear', 'yfar', caller={'number': '4063'}, callee={'number': '4062'}, tones=[1000, 440],
                             links=[{'id': _id('xnear', 'xfar'), 'why': 'agents'}])]}
+
+
+def cisco_media_before_its_ack(c):
+    """a restarted recorder gives a new call the ports of one that still sends there; its media overtakes the ACK"""
+    one, two = _pair(c, 'o', (20000, 20002)), _pair(c, 'w', (20000, 20002), refci=77, far_refci=76, far='4006')
+    for leg in one:
+        leg.begin(0.0)
+    _speak(c, 0.2, 2.2, *one)
+    for leg in two:
+        leg.begin(1.0)
+    _speak(c, 1.055, 1.2, *two, tones=(620, 800), ports=(24690, 24694), ssrc=(3, 4))
+    for leg in two:
+        leg.end(2.3)
+    for leg in one:
+        leg.end(2.5)
+    # What came before nobody could tell from a new stream of the old call.
+    stray = _streams(('caller', 110), ('callee', 110), ('caller', 1), ('callee', 1))
+    return {'calls': [_call('onear', 'ofar', streams=stray), _call('wnear', 'wfar', callee={'number': '4006'}, tones=[620, 800],
+                                                                   streams=_streams(('caller', 59), ('callee', 59)))]}

@@ -204,7 +204,7 @@ impl Roster {
             self.join_named(id, out);
             let (legs, now) = (&self.legs, self.now);
             let live = |l: &Leg| l.media_at.is_some_and(|t| now.since(t) <= PREBUFFER_SILENCE);
-            let moved = self.switchboard.reconsider(id, &new, |m| legs.get(&m).is_some_and(live));
+            let moved = self.switchboard.reconsider(heard.at, id, &new, |m| legs.get(&m).is_some_and(live));
             self.explain_untied(id, heard.at, &moved, out);
         }
         self.take_held(id, heard.at, &new, counters, out);

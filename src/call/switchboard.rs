@@ -6,12 +6,14 @@
 
 use super::ended::Ended;
 use super::offer::Claim;
-use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE};
+use crate::limits::{
+    FLOWS, FLOWS_PER_LEG, MEDIA_BEFORE_ITS_ANSWER, MEDIA_LINGER, OWNERS_PER_PLACE, SECOND_FLOWS,
+};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 pub(super) mod tie;
 
@@ -87,6 +89,8 @@ pub struct Switchboard {
     pub overflow: u64,
     /// Why the last flow was tied as it was.
     tied: Option<Box<Tie>>,
+    /// Flows that began where their leg had media already, and when; the last first.
+    second: VecDeque<(CaptureTime, FlowKey)>,
 }
 
 impl Switchboard {
@@ -109,16 +113,20 @@ impl Switchboard {
         new
     }
 
-    /// New claims on addresses: flows tied to them that fit the new leg better, or whose leg has ended, are untied.
+    /// New claims on addresses: flows tied to them whose leg has ended are untied, and those that fit the new leg better at
+    /// any of its addresses: only now it may have said where its sender is.
     /// `live`: does media flow in this leg? Media alone that does, and that the new leg has not joined, is another's.
     /// Gives those flows, the legs they were tied to, and why.
     pub fn reconsider(
         &mut self,
+        at: CaptureTime,
         leg: LegId,
         addresses: &[Endpoint],
         live: impl Fn(LegId) -> bool,
     ) -> Vec<(FlowKey, LegId, &'static str)> {
-        addresses.iter().flat_map(|a| self.reconsider_one(leg, *a, &live)).collect()
+        let known = self.legs.get(&leg).filter(|_| !addresses.is_empty()).map(|l| l.known.clone());
+        let all = known.unwrap_or_default().into_iter();
+        all.flat_map(|a| self.reconsider_one(at, leg, a, addresses.contains(&a), &live)).collect()
     }
 
     /// A leg that no signalling describes is of the call of a dialog.
@@ -166,6 +174,11 @@ impl Switchboard {
             self.count_untied(leg);
         } else if route == Route::Leg(leg) {
             self.tied = Some(Box::new(self.why(at, flow, leg, address)));
+            let here = self.places.get(&flow.destination);
+            if here.is_some_and(|p| p.iter().any(|o| o.leg == leg && o.flows > 0)) {
+                self.second.truncate(SECOND_FLOWS - 1);
+                self.second.push_front((at, flow));
+            }
             self.tie(leg, flow);
             return Route::Tied(leg);
         }
@@ -267,8 +280,10 @@ impl Switchboard {
 
     fn reconsider_one(
         &mut self,
+        at: CaptureTime,
         leg: LegId,
         address: Endpoint,
+        new: bool,
         live: &impl Fn(LegId) -> bool,
     ) -> Vec<(FlowKey, LegId, &'static str)> {
         let better = |f: &FlowKey| {
@@ -277,12 +292,18 @@ impl Switchboard {
             let gone = Some((*f, old, tie::ENDED));
             let Some(l) = self.legs.get(&old) else { return gone };
             let alone = l.known.is_empty() && l.of.is_none();
-            if l.ended_at.is_some() {
-                gone
+            if old == leg {
+                None
+            } else if l.ended_at.is_some() {
+                gone.filter(|_| new)
             } else if alone {
-                (!live(old)).then_some((*f, old, tie::SILENT))
+                (new && !live(old)).then_some((*f, old, tie::SILENT))
             } else {
-                (self.fit(leg, f) > self.fit(old, f)).then_some((*f, old, tie::FITS))
+                let (has, had) = (self.fit(leg, f), self.fit(old, f));
+                // Where its sender is, the new call may say later, in its ACK.
+                let second = had < 2 && self.is_second(at, f);
+                let why = if has > had { Some(tie::FITS) } else { second.then_some(tie::SECOND) };
+                why.map(|why| (*f, old, why))
             }
         };
         let moved: Vec<_> = self.arriving(address).filter_map(better).collect();
@@ -290,6 +311,11 @@ impl Switchboard {
             self.untie(f.0);
         }
         moved
+    }
+
+    /// Did this flow begin just now, where its leg had media already?
+    fn is_second(&self, at: CaptureTime, flow: &FlowKey) -> bool {
+        self.second.iter().any(|(t, f)| f == flow && at.since(*t) <= MEDIA_BEFORE_ITS_ANSWER)
     }
 
     /// How well a flow's source fits what a leg's descriptions say.
@@ -382,6 +408,25 @@ mod tests {
         s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
         assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
         assert_eq!(route(&mut s, T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
+    }
+
+    #[test]
+    fn media_before_the_answer_of_its_call_is_no_second_stream_of_another() {
+        let mut s = Switchboard::default();
+        let all = claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]);
+        s.claim(LegId(1), &all);
+        let [old, new] = [1, 2].map(|n| flow(&format!("10.0.0.1:2400{n}"), "10.0.0.9:5000", n));
+        for f in [old, new] {
+            assert_eq!(route(&mut s, T0, f), Route::Leg(LegId(1)));
+        }
+        let mut claimed = |leg, at| {
+            let named = s.claim(LegId(leg), &all);
+            s.reconsider(at, LegId(leg), &named, |_| true)
+        };
+        assert!(claimed(2, T0 + MEDIA_BEFORE_ITS_ANSWER * 2).is_empty());
+        assert_eq!(claimed(3, T0 + MEDIA_BEFORE_ITS_ANSWER), [(new, LegId(1), tie::SECOND)]);
+        assert_eq!(route(&mut s, T0, new), Route::Leg(LegId(3)));
+        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
     }
 
     #[test]

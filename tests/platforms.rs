@@ -190,6 +190,11 @@ platforms! {
     cisco_conference
     cisco_far_end_changes
     cisco_agents
+    cisco_parameters_in_another_order
+    cisco_far_end_late
+    cisco_no_refci_next_call
+    cisco_hold_bye_lost
+    cisco_only_the_end
     cisco_media_before_its_ack
     trunk_authentication
     trunk_redirect

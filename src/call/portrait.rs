@@ -4,6 +4,7 @@ use super::dialog::Heard;
 use super::members::{self, Members, Sent};
 use super::record::Party;
 use crate::time::CaptureTime;
+use crate::wire::bib::{Bib, Leg};
 use crate::wire::sip::Message;
 use crate::wire::sip_name::{self, NameAddr};
 use crate::wire::{multipart, siprec};
@@ -276,7 +277,10 @@ fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
         text.push(b'\n');
     }
     let has = |mark: &&&str| memmem::find(&text, mark.as_bytes()).is_some();
-    MARKS.iter().find_map(|(name, marks)| marks.iter().find(has).map(|mark| (*name, *mark)))
+    let told = MARKS.iter().find_map(|(name, marks)| marks.iter().find(has).map(|mark| (*name, *mark)));
+    // The parameters of a Built-in Bridge in another order, or outside the brackets.
+    let bridge = || Bib::parse(&NameAddr::parse(m.header("from")?));
+    told.or_else(|| Some(("cisco-cucm", if bridge()?.leg == Leg::Near { "x-nearend" } else { "x-farend" })))
 }
 
 #[cfg(test)]

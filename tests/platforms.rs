@@ -144,6 +144,7 @@ platforms! {
     siprec_labels_swapped
     siprec_begins_paused
     siprec_plain_call_to_a_recorder
+    siprec_two_lines_at_one_port
     siprec_metadata_before_and_after
     siprec_only_one_line_flows
     siprec_same_number_at_both_ends

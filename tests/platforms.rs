@@ -226,6 +226,7 @@ platforms! {
     trunk_ice_and_bundle
     trunk_moved_contact
     trunk_symmetric_rtp
+    trunk_session_id_first_half
 }
 
 fn platform(name: &str) {

@@ -523,3 +523,15 @@ def trunk_symmetric_rtp(c):
     c.rtp(0.22, 1.0, (B, 5000), (A, 41234), ssrc=2, hz=1000)
     d.end(1.4)
     return {'calls': [_whole('nat')]}
+
+
+def trunk_session_id_first_half(c):
+    """three legs of two B2BUAs, and a phone that knows no Session-ID: the caller's half alone is on all of them"""
+    half = f'\nSession-ID: {SID};remote={NIL}'
+    legs = [(_Dialog(c, f'half{n}', a=a, b=b), ports) for n, (a, b, ports) in enumerate((
+        (A, GATEWAY, (4000, 6002)), (GATEWAY, C, (6000, 6004)), (C, B, (6006, 5000))))]
+    for n, (d, ports) in enumerate(legs):
+        d.begin(0.005 * n, ports, more=half, late=0.2 - 0.01 * n)
+        d.speak(0.25 + 0.001 * n, ports=ports, ssrc=(1 + 10 * n, 2 + 10 * n))
+        d.end(1.4 + 0.01 * n)
+    return {'calls': [_call('half0', 'half1', 'half2', callee={'number': '202'}, tones=[440, 1000], gaps=[])]}

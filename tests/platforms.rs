@@ -227,6 +227,7 @@ platforms! {
     trunk_moved_contact
     trunk_symmetric_rtp
     trunk_session_id_first_half
+    trunk_one_call_id_for_two_legs
 }
 
 fn platform(name: &str) {

@@ -535,3 +535,19 @@ def trunk_session_id_first_half(c):
         d.speak(0.25 + 0.001 * n, ports=ports, ssrc=(1 + 10 * n, 2 + 10 * n))
         d.end(1.4 + 0.01 * n)
     return {'calls': [_call('half0', 'half1', 'half2', callee={'number': '202'}, tones=[440, 1000], gaps=[])]}
+
+
+def trunk_one_call_id_for_two_legs(c):
+    """a B2BUA that keeps the Call-ID, with tags and numbers of its own on the second leg: who speaks stays clear"""
+    one, two = _Dialog(c, 'kept', b=GATEWAY), _Dialog(c, 'kept', a=GATEWAY, tags=('g', 'h'))
+    one.ask(0.0, 'INVITE', 1, sdp(A, 4000), tag=False)
+    two.ask(0.01, 'INVITE', 55, sdp(GATEWAY, 6000), tag=False)
+    two.answer(0.2, '200 OK', 'INVITE', 55, sdp(B, 5000))
+    two.ask(0.21, 'ACK', 55)
+    one.answer(0.22, '200 OK', 'INVITE', 1, sdp(GATEWAY, 6002))
+    one.ask(0.23, 'ACK', 1)
+    _relayed(c, 0.25)
+    two.end(1.4, cseq=56)
+    one.end(1.41, cseq=2)
+    both = [{'party': p, 'packets': 50} for p in ('caller', 'callee')]
+    return {'calls': [_call('kept', callee={'number': '202'}, tones=[440, 1000], streams=both + both)]}

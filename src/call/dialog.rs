@@ -100,6 +100,8 @@ pub struct Dialog {
     pub(super) pending: Vec<Pending>,
     /// To tags of the 2xx to INVITE that no BYE has ended.
     answers: Vec<String>,
+    /// From tags of the caller's side on further legs: a B2BUA may keep the Call-ID.
+    callers: Vec<String>,
 }
 
 fn tag_of(m: &Message<'_>, header: &str) -> Option<String> {
@@ -167,6 +169,7 @@ impl Dialog {
             unnoted: 0,
             pending: Vec::new(),
             answers: Vec::new(),
+            callers: Vec::new(),
         }
     }
 
@@ -191,6 +194,7 @@ impl Dialog {
         // A recorder says +sip.srs to everybody: that tells only where the INVITE was not heard.
         let tells = m.status().is_none() || self.invite_at.is_none();
         self.siprec = self.siprec || (tells && is_siprec(m));
+        self.know_caller(m);
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         self.note_far_end(heard, side);
@@ -270,6 +274,17 @@ impl Dialog {
         callee.filter(|_| self.is_recording_session())
     }
 
+    /// An INVITE without a To tag is the caller's, though it be the next leg of a B2BUA that has tags of its own. Not so
+    /// when its sender has answered before, and forgets the tag.
+    fn know_caller(&mut self, m: &Message<'_>) {
+        if !m.is_request("INVITE") || tag_of(m, "to").is_some() || self.callers.len() >= 16 {
+            return;
+        }
+        let new =
+            |t: &String| self.from.tag() != Some(t) && !self.answers.contains(t) && !self.callers.contains(t);
+        self.callers.extend(tag_of(m, "from").filter(new));
+    }
+
     /// Who sent this message?
     fn side_of(&self, heard: &Heard<'_>) -> Side {
         let m = heard.message;
@@ -278,10 +293,13 @@ impl Dialog {
         let (from, to) = (tag("from"), tag("to"));
         let sender_is_from = m.status().is_none();
         if ours.is_some() && from.as_deref() != to.as_deref() {
-            if from.as_deref() == ours {
+            let is_caller = |t: &Option<String>| {
+                t.as_deref() == ours || t.as_ref().is_some_and(|t| self.callers.contains(t))
+            };
+            if is_caller(&from) {
                 return if sender_is_from { Side::Caller } else { Side::Callee };
             }
-            if to.as_deref() == ours {
+            if is_caller(&to) {
                 return if sender_is_from { Side::Callee } else { Side::Caller };
             }
         }

@@ -228,6 +228,7 @@ platforms! {
     trunk_symmetric_rtp
     trunk_session_id_first_half
     trunk_one_call_id_for_two_legs
+    trunk_echo_server
 }
 
 fn platform(name: &str) {

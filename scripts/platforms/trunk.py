@@ -551,3 +551,15 @@ def trunk_one_call_id_for_two_legs(c):
     one.end(1.41, cseq=2)
     both = [{'party': p, 'packets': 50} for p in ('caller', 'callee')]
     return {'calls': [_call('kept', callee={'number': '202'}, tones=[440, 1000], streams=both + both)]}
+
+
+def trunk_echo_server(c):
+    """two callers play one file to a server that sends back what it gets (SIPp): two calls, though all streams are alike"""
+    for n, host in enumerate((A, C)):
+        d = _Dialog(c, f'echo{n}', a=host, users=(f'20{1 + n}', '800'))
+        d.begin(0.05 * n, ports=(4000, 5000 + 10 * n))
+        near, far = (host, 4000), (B, 5000 + 10 * n)
+        c.rtp(0.3 + 0.05 * n, 1.0, near, far, ssrc=0xca110000, hz=440)
+        c.rtp(0.301 + 0.05 * n, 1.0, far, near, ssrc=0xca110000, hz=440)
+        d.end(1.5)
+    return {'calls': [_call(f'echo{n}', caller={'number': f'20{1 + n}'}, callee={'number': '800'}, streams=PAIR) for n in (0, 1)]}

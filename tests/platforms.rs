@@ -145,6 +145,7 @@ platforms! {
     siprec_begins_paused
     siprec_plain_call_to_a_recorder
     siprec_two_lines_at_one_port
+    cube_participants_in_one_line
     siprec_metadata_before_and_after
     siprec_only_one_line_flows
     siprec_same_number_at_both_ends

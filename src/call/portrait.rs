@@ -163,10 +163,12 @@ impl Portrait {
     /// Cisco CUBE names the sender of each m= line in a header of its own.
     fn cube(&mut self, m: &Message<'_>, at: CaptureTime) {
         let mut lines: Vec<(usize, NameAddr)> = Vec::new();
-        for v in m.all("x-cisco-recording-participant") {
+        for v in m.all("x-cisco-recording-participant").flat_map(sip_name::list) {
             let a = NameAddr::parse(v);
             let index = a.param("media-index").or(a.uri_param("media-index"));
-            let index = index.and_then(|i| i.trim_matches('"').parse().ok()).unwrap_or(lines.len());
+            // With video there are two: "0 2".
+            let index = index.and_then(|i| i.trim_matches('"').split_whitespace().next()?.parse().ok());
+            let index = index.unwrap_or(lines.len());
             lines.push((index, a));
         }
         if lines.is_empty() {

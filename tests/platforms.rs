@@ -230,6 +230,7 @@ platforms! {
     trunk_session_id_first_half
     trunk_one_call_id_for_two_legs
     trunk_echo_server
+    trunk_bye_refused
 }
 
 fn platform(name: &str) {

@@ -563,3 +563,15 @@ def trunk_echo_server(c):
         c.rtp(0.301 + 0.05 * n, 1.0, far, near, ssrc=0xca110000, hz=440)
         d.end(1.5)
     return {'calls': [_call(f'echo{n}', caller={'number': f'20{1 + n}'}, callee={'number': '800'}, streams=PAIR) for n in (0, 1)]}
+
+
+def trunk_bye_refused(c):
+    """a BYE that lacks credentials is refused with 407 and not sent again; the call goes on until another one is taken"""
+    d = _Dialog(c, 'stays')
+    d.begin(0.0)
+    d.speak(0.2, 3.0)
+    d.ask(0.6, 'BYE', 9)
+    d.answer(0.61, '407 Proxy Authentication Required', 'BYE', 9)
+    d.end(3.3, cseq=10)
+    each = [{'party': p, 'packets': 150, 'lost': 0} for p in ('caller', 'callee')]
+    return {'calls': [_whole('stays', streams=each, ended_at=_at(3.3))]}

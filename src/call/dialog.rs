@@ -226,6 +226,10 @@ impl Dialog {
                 self.bye_at.get_or_insert(at);
                 self.bye_by.get_or_insert(side);
             }
+            // Who is asked for credentials, or refused, has not ended it: another BYE follows, or the call goes on.
+            (b"BYE", Some(401 | 403 | 407)) if self.bye_by == Some(side.other()) => {
+                (self.bye_at, self.bye_by) = (None, None);
+            }
             (b"INFO", None) => self.dial(m, at, side, cseq),
             (b"REFER", None) => {
                 let to = m.text("refer-to").unwrap_or_default();

@@ -328,8 +328,11 @@ def cisco_hold_bye_lost(c):
 def cisco_only_the_end(c):
     """the capture begins in the call: both BYEs, 5 ms apart, are no hold"""
     near, far = _pair(c, 'e', (20000, 20002))
-    near.end(0.0)
-    far.end(0.005)
+    near.ask(0.0, 'BYE')
+    near.answer(0.01, 'BYE')
+    # Of another interface, which is behind.
+    far.answer(0.005, 'BYE')
+    far.ask(0.006, 'BYE')
     return {'calls': [{'kind': 'bib', 'call_ids': ['efar', 'enear'], 'end': 'bye', 'events': [{'what': 'late-join'}]}]}
 
 

@@ -139,7 +139,8 @@ impl Dialog {
         let ends = (Some(heard.source), Some(heard.destination));
         // The first INVITE has no To tag.
         let within: [&[u8]; 5] = [b"INVITE", b"UPDATE", b"INFO", b"REFER", b"BYE"];
-        let late = m.status().is_none() && to.tag().is_some() && within.contains(&m.method());
+        let asks = m.status().is_none() && within.contains(&m.method());
+        let late = to.tag().is_some() && (asks || m.method() == b"BYE");
         let signalling = if m.status().is_some() { [ends.1, ends.0] } else { [ends.0, ends.1] };
         Self {
             call_id: String::from_utf8_lossy(m.call_id()).into_owned(),

@@ -41,8 +41,8 @@ impl Roster {
     pub(super) fn half_call(&self, bib: &Bib) -> Option<u64> {
         let is_half = |call: &&u64| {
             let legs = self.calls.get(*call).map_or(&[][..], Vec::as_slice);
-            let dialogs = || legs.iter().filter_map(|id| self.legs.get(id)?.dialog.as_ref());
-            let other = |d: &Box<Dialog>| d.bib.as_ref().is_some_and(|b| b.leg != bib.leg && b.is_alike(bib));
+            let dialogs = || legs.iter().filter_map(|id| self.legs.get(id)?.dialog.as_deref());
+            let other = |d: &Dialog| d.bib.as_ref().is_some_and(|b| b.leg != bib.leg && b.is_alike(bib));
             dialogs().all(other) && dialogs().any(|d| d.ended_at().is_none())
         };
         let up = if bib.refci.is_empty() { &[][..] } else { self.pairing.up(bib) };

@@ -107,6 +107,14 @@ pub const TOMBSTONES: usize = 100_000;
 /// How long an ended dialog is remembered: a BYE may come long after a call has been given up for its silence.
 pub const TOMBSTONE_AGE: Duration = Duration::from_secs(3_600);
 
+/// How long before the answer that names its address the media of a call may begin: the answer is lost and sent again, or
+/// the mirror shows it late.
+pub const MEDIA_BEFORE_ITS_ANSWER: Duration = Duration::from_secs(2);
+
+/// Flows that began where their leg had media already, of which is remembered when: those that begin at one time, while
+/// calls of a restarted recorder begin. 64 bytes each.
+pub const SECOND_FLOWS: usize = 64;
+
 /// How long after the end of a dialog its media still belongs to it: what was in flight, and a phone's last
 /// buffered packets.
 pub const MEDIA_LINGER: Duration = Duration::from_millis(1_200);

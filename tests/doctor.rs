@@ -284,6 +284,35 @@ fn receivers_that_lack_nothing_prove_the_mirrors_loss() {
 }
 
 #[test]
+fn receivers_that_lack_the_same_clear_the_mirror_though_all_streams_lose_alike() {
+    // At the same moments, and each at its own.
+    for apart in [0, 3] {
+        let mut m = Mirror::default();
+        for (from, to, lost) in [(0, 500, 20u8), (500, 1_000, 40)] {
+            for n in from..to {
+                for s in (0..6u16).filter(|s| n % 25 != 3 + i64::from(s * apart)) {
+                    m.rtp(
+                        n * 20_000 + i64::from(s),
+                        (A, 4000 + 2 * s),
+                        (B, 5000 + 2 * s),
+                        70 + u32::from(s),
+                        n as u16,
+                    );
+                }
+            }
+            for s in 0..6u8 {
+                let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 2, 0, 0, 0, 70 + s, 0, 0, 0, lost];
+                report.extend([0; 16]);
+                let s = 2 * u16::from(s);
+                m.udp(to * 20_000 - 500, PLAIN, (B, 5001 + s), (A, 4001 + s), &report);
+            }
+        }
+        let f = m.finding("lost-in-network");
+        assert!(f.text.contains("the receivers report the same"), "{}", f.text);
+    }
+}
+
+#[test]
 fn one_direction_of_media() {
     let call = |a: bool, b: bool| {
         let mut m = Mirror::default();

@@ -150,6 +150,8 @@ platforms! {
     siprec_labels_swapped
     siprec_begins_paused
     siprec_plain_call_to_a_recorder
+    siprec_two_lines_at_one_port
+    cube_participants_in_one_line
     siprec_metadata_before_and_after
     siprec_only_one_line_flows
     siprec_same_number_at_both_ends
@@ -196,6 +198,12 @@ platforms! {
     cisco_conference
     cisco_far_end_changes
     cisco_agents
+    cisco_parameters_in_another_order
+    cisco_far_end_late
+    cisco_no_refci_next_call
+    cisco_hold_bye_lost
+    cisco_only_the_end
+    cisco_media_before_its_ack
     trunk_authentication
     trunk_redirect
     trunk_redirect_anew
@@ -225,6 +233,10 @@ platforms! {
     trunk_ice_and_bundle
     trunk_moved_contact
     trunk_symmetric_rtp
+    trunk_session_id_first_half
+    trunk_one_call_id_for_two_legs
+    trunk_echo_server
+    trunk_bye_refused
 }
 
 fn platform(name: &str) {

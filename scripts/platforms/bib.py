@@ -264,3 +264,92 @@ def cisco_agents(c):
     return {'calls': [_call('xnear', 'xfar', callee={'number': '4063'}, links=[{'id': _id('ynear', 'yfar'), 'why': 'agents'}]),
                       _call('ynear', 'yfar', caller={'number': '4063'}, callee={'number': '4062'}, tones=[1000, 440],
                             links=[{'id': _id('xnear', 'xfar'), 'why': 'agents'}])]}
+
+
+def cisco_parameters_in_another_order(c):
+    """x-nearend is the last of the parameters, and the far end's stand outside the brackets"""
+    class Other(_Leg):
+        def head(self, *a, **more):
+            text = super().head(*a, **more).replace(f';x-{self.flag};', ';').replace('>;tag=', f';x-{self.flag}>;tag=', 1)
+            return text if self.flag == 'nearend' else text.replace(f'{CUCM[0]};', f'{CUCM[0]}>;', 1).replace('x-farend>', 'x-farend')
+    near, far = Other(c, 'pnear', 'nearend', 20000), Other(c, 'pfar', 'farend', 20002)
+    near.begin(0.0)
+    far.begin(0.005)
+    _speak(c, 0.2, 1.0, near, far)
+    near.end(1.3)
+    far.end(1.305)
+    return {'calls': [_call('pnear', 'pfar', gaps=[], streams=BOTH)]}
+
+
+def cisco_far_end_late(c):
+    """the far end's dialog begins three seconds after the near end's, as after a failed try: one call"""
+    near, far = _pair(c, 'late', (20000, 20002))
+    near.begin(0.0)
+    far.begin(3.0)
+    c.rtp(0.2, 4.0, (PHONE, 24680), (RECORDER[0], 20000), ssrc=1, hz=440)
+    c.rtp(3.2, 1.0, (PHONE, 24684), (RECORDER[0], 20002), ssrc=2, hz=1000)
+    near.end(4.3)
+    far.end(4.305)
+    return {'calls': [_call('latenear', 'latefar', links=[], streams=_streams(('caller', 200), ('callee', 50)), events=[])]}
+
+
+def cisco_no_refci_next_call(c):
+    """a version that names no reference: the phone's next call, with somebody else, is another call and no resumption"""
+    calls = []
+    for n, (number, at) in enumerate((('8172710497', 0.0), ('5551212', 2.0))):
+        near, far = _pair(c, f'n{n}', (20000, 20002), params='x-nearenddevice=SEP01;x-nearendaddr=4062;x-farendaddr={far}', far=number)
+        near.begin(at)
+        far.begin(at + 0.005)
+        _speak(c, at + 0.2, 0.6, near, far, ssrc=(1 + 2 * n, 2 + 2 * n))
+        near.end(at + 1.0)
+        far.end(at + 1.005)
+        calls.append(_call(near.call_id, far.call_id, callee={'number': number}, gaps=[], events=[],
+                           streams=_streams(('caller', 30), ('callee', 30))))
+    return {'calls': calls}
+
+
+def cisco_hold_bye_lost(c):
+    """a hold of which the far end's BYE is lost: the near end's, and two new dialogs, tell it"""
+    near, far = _pair(c, 'b1', (20000, 20002))
+    near.begin(0.0)
+    far.begin(0.005)
+    _speak(c, 0.2, 0.6, near, far)
+    near.end(1.0)
+    near, far = _pair(c, 'b2', (20004, 20006))
+    near.begin(3.0)
+    far.begin(3.005)
+    _speak(c, 3.2, 0.6, near, far, ssrc=(5, 6))
+    near.end(4.0)
+    far.end(4.005)
+    gap = [{'party': p, 'start_s': 0.75, 'length_s': 2.4, 'cause': 'hold'} for p in ('callee', 'caller')]
+    return {'calls': [_call('b1near', 'b1far', 'b2near', 'b2far', gaps=gap, events=[{'what': 'hold'}, {'what': 'resume'}])]}
+
+
+def cisco_only_the_end(c):
+    """the capture begins in the call: both BYEs, 5 ms apart, are no hold"""
+    near, far = _pair(c, 'e', (20000, 20002))
+    near.ask(0.0, 'BYE')
+    near.answer(0.01, 'BYE')
+    # Of another interface, which is behind.
+    far.answer(0.005, 'BYE')
+    far.ask(0.006, 'BYE')
+    return {'calls': [{'kind': 'bib', 'call_ids': ['efar', 'enear'], 'end': 'bye', 'events': [{'what': 'late-join'}]}]}
+
+
+def cisco_media_before_its_ack(c):
+    """a restarted recorder gives a new call the ports of one that still sends there; its media overtakes the ACK"""
+    one, two = _pair(c, 'o', (20000, 20002)), _pair(c, 'w', (20000, 20002), refci=77, far_refci=76, far='4006')
+    for leg in one:
+        leg.begin(0.0)
+    _speak(c, 0.2, 2.2, *one)
+    for leg in two:
+        leg.begin(1.0)
+    _speak(c, 1.055, 1.2, *two, tones=(620, 800), ports=(24690, 24694), ssrc=(3, 4))
+    for leg in two:
+        leg.end(2.3)
+    for leg in one:
+        leg.end(2.5)
+    # What came before nobody could tell from a new stream of the old call.
+    stray = _streams(('caller', 110), ('callee', 110), ('caller', 1), ('callee', 1))
+    return {'calls': [_call('onear', 'ofar', streams=stray), _call('wnear', 'wfar', callee={'number': '4006'}, tones=[620, 800],
+                                                                   streams=_streams(('caller', 59), ('callee', 59)))]}

@@ -369,3 +369,26 @@ def siprec_plain_call_to_a_recorder(c):
     s.bye(0.6)
     return {'calls': [{'kind': 'call', 'call_ids': ['plainrec'], 'caller': {'number': '201', 'name': 'Ann'}, 'callee': {'number': 'rec'},
                        'streams': [{'party': 'caller'}]}]}
+
+
+def siprec_two_lines_at_one_port(c):
+    """A recorder that takes both lines at one port: the client's ports, which its offer names, tell them apart."""
+    s = _Session(c, 'oneport')
+    s.request(0.0, 'INVITE', _multi(('application/sdp', _sdp(*LINES)), (RS, PLAIN)), 'multipart/mixed;boundary=foobar')
+    s.reply(0.02, 'INVITE', _sdp((7000, '1'), (7000, '2'), host=SRS[0], way='recvonly'))
+    s.request(0.03, 'ACK')
+    for n, hz in enumerate(TWO):
+        c.rtp(0.05, 0.5, (SRC[0], 6000 + 2 * n), (SRS[0], 7000), ssrc=0x100 + n, hz=hz)
+    s.bye(0.6)
+    return _ann_bob('oneport')
+
+
+def cube_participants_in_one_line(c):
+    """Both participants in one header with a comma, the second line's first; each has a video line besides (media-index "0 2")."""
+    who = 'X-Cisco-Recording-Participant: sip:+15550102@10.2.0.1;media-index="1 3", "Ann" <sip:201@10.2.0.1>;media-index="0 2"'
+    s = _Session(c, 'cubelist', more=f'{who}\nUser-Agent: Cisco-SIPGateway/IOS-16.6.1')
+    s.offer(0.0, _sdp(*LINES), SDP)
+    s.talk(0.05, 0.5)
+    s.bye(0.6)
+    people = [_who('caller', '+15550102'), _who('callee', '201', 'Ann')]
+    return {'calls': [_call('cubelist', people, ['callee', 'caller'], [1000, 440], platform='cisco-cube')]}

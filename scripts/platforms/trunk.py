@@ -523,3 +523,55 @@ def trunk_symmetric_rtp(c):
     c.rtp(0.22, 1.0, (B, 5000), (A, 41234), ssrc=2, hz=1000)
     d.end(1.4)
     return {'calls': [_whole('nat')]}
+
+
+def trunk_session_id_first_half(c):
+    """three legs of two B2BUAs, and a phone that knows no Session-ID: the caller's half alone is on all of them"""
+    half = f'\nSession-ID: {SID};remote={NIL}'
+    legs = [(_Dialog(c, f'half{n}', a=a, b=b), ports) for n, (a, b, ports) in enumerate((
+        (A, GATEWAY, (4000, 6002)), (GATEWAY, C, (6000, 6004)), (C, B, (6006, 5000))))]
+    for n, (d, ports) in enumerate(legs):
+        d.begin(0.005 * n, ports, more=half, late=0.2 - 0.01 * n)
+        d.speak(0.25 + 0.001 * n, ports=ports, ssrc=(1 + 10 * n, 2 + 10 * n))
+        d.end(1.4 + 0.01 * n)
+    return {'calls': [_call('half0', 'half1', 'half2', callee={'number': '202'}, tones=[440, 1000], gaps=[])]}
+
+
+def trunk_one_call_id_for_two_legs(c):
+    """a B2BUA that keeps the Call-ID, with tags and numbers of its own on the second leg: who speaks stays clear"""
+    one, two = _Dialog(c, 'kept', b=GATEWAY), _Dialog(c, 'kept', a=GATEWAY, tags=('g', 'h'))
+    one.ask(0.0, 'INVITE', 1, sdp(A, 4000), tag=False)
+    two.ask(0.01, 'INVITE', 55, sdp(GATEWAY, 6000), tag=False)
+    two.answer(0.2, '200 OK', 'INVITE', 55, sdp(B, 5000))
+    two.ask(0.21, 'ACK', 55)
+    one.answer(0.22, '200 OK', 'INVITE', 1, sdp(GATEWAY, 6002))
+    one.ask(0.23, 'ACK', 1)
+    _relayed(c, 0.25)
+    two.end(1.4, cseq=56)
+    one.end(1.41, cseq=2)
+    both = [{'party': p, 'packets': 50} for p in ('caller', 'callee')]
+    return {'calls': [_call('kept', callee={'number': '202'}, tones=[440, 1000], streams=both + both)]}
+
+
+def trunk_echo_server(c):
+    """two callers play one file to a server that sends back what it gets (SIPp): two calls, though all streams are alike"""
+    for n, host in enumerate((A, C)):
+        d = _Dialog(c, f'echo{n}', a=host, users=(f'20{1 + n}', '800'))
+        d.begin(0.05 * n, ports=(4000, 5000 + 10 * n))
+        near, far = (host, 4000), (B, 5000 + 10 * n)
+        c.rtp(0.3 + 0.05 * n, 1.0, near, far, ssrc=0xca110000, hz=440)
+        c.rtp(0.301 + 0.05 * n, 1.0, far, near, ssrc=0xca110000, hz=440)
+        d.end(1.5)
+    return {'calls': [_call(f'echo{n}', caller={'number': f'20{1 + n}'}, callee={'number': '800'}, streams=PAIR) for n in (0, 1)]}
+
+
+def trunk_bye_refused(c):
+    """a BYE that lacks credentials is refused with 407 and not sent again; the call goes on until another one is taken"""
+    d = _Dialog(c, 'stays')
+    d.begin(0.0)
+    d.speak(0.2, 3.0)
+    d.ask(0.6, 'BYE', 9)
+    d.answer(0.61, '407 Proxy Authentication Required', 'BYE', 9)
+    d.end(3.3, cseq=10)
+    each = [{'party': p, 'packets': 150, 'lost': 0} for p in ('caller', 'callee')]
+    return {'calls': [_whole('stays', streams=each, ended_at=_at(3.3))]}

@@ -93,8 +93,13 @@ pub fn tell(legs: &mut [LegStory]) {
     }
     let mut events: Vec<Event> = changes(&dialogs).iter().map(event).collect();
     let held = holds(&dialogs);
+    let refci = dialogs.iter().any(|d| d.bib.as_ref().is_some_and(|b| !b.refci.is_empty()));
     for h in &held {
-        let detail = "the recording ended, and went on with the same x-refci";
+        let detail = if refci {
+            "the recording ended, and went on with the same x-refci"
+        } else {
+            "the recording ended, and went on at the same device"
+        };
         events.push(Event { at: h.from, what: "hold".to_owned(), detail: detail.to_owned() });
         events.extend(h.to.map(|at| Event { at, what: "resume".to_owned(), detail: String::new() }));
     }
@@ -124,13 +129,20 @@ fn event(c: &Change) -> Event {
     }
 }
 
-/// The dialogs of each session, in order: one that begins after all before it have ended begins a session.
+/// The dialogs of each session, in order: one that begins after all before it have ended begins a session, and so does one
+/// that begins after those of its leg have, for the BYE of the other may be lost. A dialog that was joined late began
+/// before.
 fn sessions<'a>(dialogs: &[&'a Dialog]) -> Vec<Vec<&'a Dialog>> {
     let mut sorted = dialogs.to_vec();
     sorted.sort_by_key(|d| d.first_at);
     let mut out: Vec<Vec<&Dialog>> = Vec::new();
     for d in sorted {
-        let over = |s: &Vec<&Dialog>| s.iter().all(|o| o.bye_at.is_some_and(|bye| bye <= d.first_at));
+        let ended = |o: &&Dialog| o.bye_at.is_some_and(|bye| bye <= d.first_at);
+        let leg = |d: &Dialog| d.bib.as_ref().map(|b| b.leg);
+        let over = |s: &Vec<&Dialog>| {
+            let mut own = s.iter().filter(|o| leg(o) == leg(d)).peekable();
+            !d.late && (s.iter().all(ended) || own.peek().is_some() && own.all(ended))
+        };
         match out.last_mut().filter(|s| !over(s)) {
             Some(s) => s.push(d),
             None => out.push(vec![d]),
@@ -143,8 +155,8 @@ fn sessions<'a>(dialogs: &[&'a Dialog]) -> Vec<Vec<&'a Dialog>> {
 fn holds(dialogs: &[&Dialog]) -> Vec<Hold> {
     let all = sessions(dialogs);
     let between = |(a, b): (&Vec<&Dialog>, &Vec<&Dialog>)| {
-        let from = a.iter().filter_map(|d| d.bye_at).max()?;
         let begins: Option<CaptureTime> = b.iter().map(|d| d.answered_at.unwrap_or(d.first_at)).min();
+        let from = a.iter().filter_map(|d| d.bye_at).filter(|bye| begins.is_none_or(|b| *bye < b)).max()?;
         Some(Hold { from, to: begins, cause: Cause::Hold, line: None })
     };
     all.iter().zip(all.iter().skip(1)).filter_map(between).collect()

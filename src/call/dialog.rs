@@ -100,6 +100,8 @@ pub struct Dialog {
     pub(super) pending: Vec<Pending>,
     /// To tags of the 2xx to INVITE that no BYE has ended.
     answers: Vec<String>,
+    /// From tags of the caller's side on further legs: a B2BUA may keep the Call-ID.
+    callers: Vec<String>,
 }
 
 fn tag_of(m: &Message<'_>, header: &str) -> Option<String> {
@@ -137,7 +139,8 @@ impl Dialog {
         let ends = (Some(heard.source), Some(heard.destination));
         // The first INVITE has no To tag.
         let within: [&[u8]; 5] = [b"INVITE", b"UPDATE", b"INFO", b"REFER", b"BYE"];
-        let late = m.status().is_none() && to.tag().is_some() && within.contains(&m.method());
+        let asks = m.status().is_none() && within.contains(&m.method());
+        let late = to.tag().is_some() && (asks || m.method() == b"BYE");
         let signalling = if m.status().is_some() { [ends.1, ends.0] } else { [ends.0, ends.1] };
         Self {
             call_id: String::from_utf8_lossy(m.call_id()).into_owned(),
@@ -167,6 +170,7 @@ impl Dialog {
             unnoted: 0,
             pending: Vec::new(),
             answers: Vec::new(),
+            callers: Vec::new(),
         }
     }
 
@@ -191,6 +195,7 @@ impl Dialog {
         // A recorder says +sip.srs to everybody: that tells only where the INVITE was not heard.
         let tells = m.status().is_none() || self.invite_at.is_none();
         self.siprec = self.siprec || (tells && is_siprec(m));
+        self.know_caller(m);
         let side = self.side_of(heard);
         let cseq = m.cseq().map_or(0, |c| c.0);
         self.note_far_end(heard, side);
@@ -221,6 +226,10 @@ impl Dialog {
             (b"BYE", None) => {
                 self.bye_at.get_or_insert(at);
                 self.bye_by.get_or_insert(side);
+            }
+            // Who is asked for credentials, or refused, has not ended it: another BYE follows, or the call goes on.
+            (b"BYE", Some(401 | 403 | 407)) if self.bye_by == Some(side.other()) => {
+                (self.bye_at, self.bye_by) = (None, None);
             }
             (b"INFO", None) => self.dial(m, at, side, cseq),
             (b"REFER", None) => {
@@ -270,6 +279,17 @@ impl Dialog {
         callee.filter(|_| self.is_recording_session())
     }
 
+    /// An INVITE without a To tag is the caller's, though it be the next leg of a B2BUA that has tags of its own. Not so
+    /// when its sender has answered before, and forgets the tag.
+    fn know_caller(&mut self, m: &Message<'_>) {
+        if !m.is_request("INVITE") || tag_of(m, "to").is_some() || self.callers.len() >= 16 {
+            return;
+        }
+        let new =
+            |t: &String| self.from.tag() != Some(t) && !self.answers.contains(t) && !self.callers.contains(t);
+        self.callers.extend(tag_of(m, "from").filter(new));
+    }
+
     /// Who sent this message?
     fn side_of(&self, heard: &Heard<'_>) -> Side {
         let m = heard.message;
@@ -278,10 +298,13 @@ impl Dialog {
         let (from, to) = (tag("from"), tag("to"));
         let sender_is_from = m.status().is_none();
         if ours.is_some() && from.as_deref() != to.as_deref() {
-            if from.as_deref() == ours {
+            let is_caller = |t: &Option<String>| {
+                t.as_deref() == ours || t.as_ref().is_some_and(|t| self.callers.contains(t))
+            };
+            if is_caller(&from) {
                 return if sender_is_from { Side::Caller } else { Side::Callee };
             }
-            if to.as_deref() == ours {
+            if is_caller(&to) {
                 return if sender_is_from { Side::Callee } else { Side::Caller };
             }
         }

@@ -16,6 +16,11 @@ pub(super) fn may_be_held(d: &Dialog) -> bool {
     d.bib.is_some() && d.answered_at.is_some() && d.bye_by == Some(Side::Caller)
 }
 
+/// A reference is of one call. Where an old version has none, the far end tells one call of a phone from its next.
+fn goes_on_in(held: &Bib, new: &Bib) -> bool {
+    !new.refci.is_empty() || held.far_address == new.far_address
+}
+
 impl Roster {
     /// The call that this new dialog of a Built-in Bridge goes on with: the dialog of its leg has ended there.
     pub(super) fn held_call(&self, bib: &Bib) -> Option<u64> {
@@ -25,11 +30,23 @@ impl Roster {
             let legs = self.calls.get(*call).map_or(&[][..], Vec::as_slice);
             let mut dialogs = legs.iter().filter_map(|id| self.legs.get(id)).filter(of_leg).peekable();
             dialogs.peek().is_some()
-                && dialogs
-                    .filter_map(|l| l.dialog.as_ref())
-                    .all(|d| may_be_held(d) && d.bib.as_ref().is_some_and(|b| b.is_alike(bib)))
+                && dialogs.filter_map(|l| l.dialog.as_ref()).all(|d| {
+                    may_be_held(d) && d.bib.as_ref().is_some_and(|b| b.is_alike(bib) && goes_on_in(b, bib))
+                })
         };
         self.pairing.up(bib).iter().rev().find(goes_on).copied()
+    }
+
+    /// The call of which only the other leg is up, however long: its reference tells that this dialog is of it.
+    pub(super) fn half_call(&self, bib: &Bib) -> Option<u64> {
+        let is_half = |call: &&u64| {
+            let legs = self.calls.get(*call).map_or(&[][..], Vec::as_slice);
+            let dialogs = || legs.iter().filter_map(|id| self.legs.get(id)?.dialog.as_deref());
+            let other = |d: &Dialog| d.bib.as_ref().is_some_and(|b| b.leg != bib.leg && b.is_alike(bib));
+            dialogs().all(other) && dialogs().any(|d| d.ended_at().is_none())
+        };
+        let up = if bib.refci.is_empty() { &[][..] } else { self.pairing.up(bib) };
+        up.iter().rev().find(is_half).copied()
     }
 
     /// Says in the spool that a dialog is of the call of another one.

@@ -147,7 +147,13 @@ impl Negotiation {
     #[must_use]
     pub fn told(&self, source: Endpoint, destination: Endpoint) -> Option<(Speaker, &'static str, &Claim)> {
         let newest = |ok: &dyn Fn(&Claim) -> bool| self.claims.iter().rev().find(|c| ok(c));
-        if let Some(c) = newest(&|c| c.media.address == Some(destination)) {
+        let goes_to = |c: &Claim| c.media.address == Some(destination);
+        // Where several lines are received at one port, the sender's port tells which it is.
+        let from = |c: &Claim| {
+            let sent = |o: &Claim| o.side != c.side && o.index == c.index && o.media.address == Some(source);
+            self.claims.iter().any(sent)
+        };
+        if let Some(c) = newest(&|c| goes_to(c) && from(c)).or_else(|| newest(&goes_to)) {
             return Some((Speaker { side: c.side.other(), index: c.index }, "it goes to the address", c));
         }
         let sent = |c: &Claim| Speaker { side: c.side, index: c.index };

@@ -4,6 +4,7 @@ use super::dialog::Heard;
 use super::members::{self, Members, Sent};
 use super::record::Party;
 use crate::time::CaptureTime;
+use crate::wire::bib::{Bib, Leg};
 use crate::wire::sip::Message;
 use crate::wire::sip_name::{self, NameAddr};
 use crate::wire::{multipart, siprec};
@@ -162,10 +163,12 @@ impl Portrait {
     /// Cisco CUBE names the sender of each m= line in a header of its own.
     fn cube(&mut self, m: &Message<'_>, at: CaptureTime) {
         let mut lines: Vec<(usize, NameAddr)> = Vec::new();
-        for v in m.all("x-cisco-recording-participant") {
+        for v in m.all("x-cisco-recording-participant").flat_map(sip_name::list) {
             let a = NameAddr::parse(v);
             let index = a.param("media-index").or(a.uri_param("media-index"));
-            let index = index.and_then(|i| i.trim_matches('"').parse().ok()).unwrap_or(lines.len());
+            // With video there are two: "0 2".
+            let index = index.and_then(|i| i.trim_matches('"').split_whitespace().next()?.parse().ok());
+            let index = index.unwrap_or(lines.len());
             lines.push((index, a));
         }
         if lines.is_empty() {
@@ -276,7 +279,10 @@ fn platform(m: &Message<'_>) -> Option<(&'static str, &'static str)> {
         text.push(b'\n');
     }
     let has = |mark: &&&str| memmem::find(&text, mark.as_bytes()).is_some();
-    MARKS.iter().find_map(|(name, marks)| marks.iter().find(has).map(|mark| (*name, *mark)))
+    let told = MARKS.iter().find_map(|(name, marks)| marks.iter().find(has).map(|mark| (*name, *mark)));
+    // The parameters of a Built-in Bridge in another order, or outside the brackets.
+    let bridge = || Bib::parse(&NameAddr::parse(m.header("from")?));
+    told.or_else(|| Some(("cisco-cucm", if bridge()?.leg == Leg::Near { "x-nearend" } else { "x-farend" })))
 }
 
 #[cfg(test)]

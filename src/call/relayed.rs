@@ -1,6 +1,7 @@
 //! One stream heard on two legs: a gateway passes on what it gets, packet by packet. Then the legs are one call, whatever
 //! their signalling says.
 
+use super::dialog::Dialog;
 use super::listener::Output;
 use super::roster::Roster;
 use super::same_session::{may_be_leg, on_behalf};
@@ -71,6 +72,16 @@ fn through_a_gateway(a: &FlowKey, b: &FlowKey) -> bool {
     !(a.source.same_host(b.source) || a.destination.same_host(b.destination) || (forth && back))
 }
 
+/// On all legs of a call the same end speaks: what one caller hears is not what another one says, though an echo server
+/// numbers both alike.
+fn same_way(a: &Dialog, x: &FlowKey, b: &Dialog, y: &FlowKey) -> bool {
+    let side = |d: &Dialog, f: &FlowKey| d.media.speaker(f.source, f.destination).map(|s| s.side);
+    match (side(a, x), side(b, y)) {
+        (Some(a), Some(b)) => a == b,
+        _ => true,
+    }
+}
+
 impl Roster {
     /// A stream was heard for the first time on a leg. Is it one that another leg has?
     pub(super) fn compare(
@@ -105,6 +116,7 @@ impl Roster {
             && may_be_leg(e)
             && on_behalf(earlier, later)
             && through_a_gateway(&a.flow, &b.flow)
+            && same_way(d, &a.flow, e, &b.flow)
             && one_stream(a, b)
     }
 }

@@ -204,7 +204,7 @@ impl Roster {
             self.join_named(id, out);
             let (legs, now) = (&self.legs, self.now);
             let live = |l: &Leg| l.media_at.is_some_and(|t| now.since(t) <= PREBUFFER_SILENCE);
-            let moved = self.switchboard.reconsider(id, &new, |m| legs.get(&m).is_some_and(live));
+            let moved = self.switchboard.reconsider(heard.at, id, &new, |m| legs.get(&m).is_some_and(live));
             self.explain_untied(id, heard.at, &moved, out);
         }
         self.take_held(id, heard.at, &new, counters, out);
@@ -294,7 +294,7 @@ impl Roster {
         }
         let dialog = Dialog::new(heard);
         let (id, own) = (self.leg_number(), self.call_number());
-        let (call, held) = self.call_of(heard.at, &dialog, own);
+        let (call, why) = self.call_of(heard.at, &dialog, own);
         if call != own {
             self.next_call -= 1;
         }
@@ -310,21 +310,27 @@ impl Roster {
         };
         self.begin(id, name, leg, heard.message.status().is_none(), out);
         self.explain_dialog(id, heard, out);
-        if held {
-            self.note_same(id, call, "resumed", out);
+        if let Some(why) = why {
+            self.note_same(id, call, why, out);
         }
         Some(id)
     }
 
-    /// The call that a new dialog is of, and whether that one was held: the other half of a Built-in Bridge, or the call
-    /// that goes on; else a new one.
-    fn call_of(&mut self, at: CaptureTime, dialog: &Dialog, own: u64) -> (u64, bool) {
-        let Some(bib) = &dialog.bib else { return (own, false) };
-        let held = self.held_call(bib);
-        let paired = self.pairing.join(at, bib, held.unwrap_or(own));
-        let call = paired.filter(|c| self.calls.contains_key(c)).or(held).unwrap_or(own);
+    /// The call that a new dialog is of, and what must be noted of that: the other half of a Built-in Bridge, which comes
+    /// at once or late, or the call that goes on; else a new one.
+    fn call_of(&mut self, at: CaptureTime, dialog: &Dialog, own: u64) -> (u64, Option<&'static str>) {
+        let Some(bib) = &dialog.bib else { return (own, None) };
+        let (held, half) = (self.held_call(bib), self.half_call(bib));
+        let paired = self.pairing.join(at, bib, held.or(half).unwrap_or(own));
+        let paired = paired.filter(|c| self.calls.contains_key(c));
+        let call = paired.or(held).or(half).unwrap_or(own);
         self.pairing.begin(bib, call);
-        (call, held == Some(call))
+        let why = if held == Some(call) {
+            Some("resumed")
+        } else {
+            (paired.is_none() && half == Some(call)).then_some("other-half")
+        };
+        (call, why)
     }
 
     pub(super) fn open(&mut self, id: LegId, name: &str, leg: Leg, out: &mut impl Output) {

@@ -79,6 +79,8 @@ fn session(value: &str) -> Option<Token> {
             let (a, b) = if local <= remote { (local, remote) } else { (remote, local) };
             Some(Token::Session(format!("{a} {b}")))
         }
+        // Nobody has answered yet: the caller's half alone, on all legs that are begun for it.
+        Some(remote) if nil(&remote) && !nil(&local) => Some(Token::Call(local)),
         Some(_) => None,
         None => Some(Token::Call(local)).filter(|_| !value.contains("remote")),
     }
@@ -119,7 +121,9 @@ mod tests {
         let whole = of(&format!("Session-ID: {A};remote={B}"));
         assert_eq!(whole.len(), 1);
         assert_eq!(whole, of(&format!("Session-ID: {B} ; remote={}", A.to_uppercase())));
-        assert!(of(&format!("Session-ID: {A};remote=00000000000000000000000000000000")).is_empty());
+        let begun = of(&format!("Session-ID: {A};remote=00000000000000000000000000000000"));
+        assert_eq!(begun, [Token::Call(A.to_owned())]);
+        assert!(of(&format!("Session-ID: {0};remote={0}", "0".repeat(32))).is_empty());
         assert_eq!(of(&format!("Session-ID: {A}")), [Token::Call(A.to_owned())]);
         assert!(of("Session-ID: 7").is_empty());
     }

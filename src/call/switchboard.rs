@@ -6,13 +6,14 @@
 
 use super::ended::Ended;
 use super::offer::Claim;
-use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE};
+use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE, SECOND_FLOWS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
+mod again;
 pub(super) mod tie;
 
 use tie::{LeftOut, Tie};
@@ -87,6 +88,8 @@ pub struct Switchboard {
     pub overflow: u64,
     /// Why the last flow was tied as it was.
     tied: Option<Box<Tie>>,
+    /// Flows that began where their leg had media already, and when; the last first.
+    second: VecDeque<(CaptureTime, FlowKey)>,
 }
 
 impl Switchboard {
@@ -107,18 +110,6 @@ impl Switchboard {
             }
         }
         new
-    }
-
-    /// New claims on addresses: flows tied to them that fit the new leg better, or whose leg has ended, are untied.
-    /// `live`: does media flow in this leg? Media alone that does, and that the new leg has not joined, is another's.
-    /// Gives those flows, the legs they were tied to, and why.
-    pub fn reconsider(
-        &mut self,
-        leg: LegId,
-        addresses: &[Endpoint],
-        live: impl Fn(LegId) -> bool,
-    ) -> Vec<(FlowKey, LegId, &'static str)> {
-        addresses.iter().flat_map(|a| self.reconsider_one(leg, *a, &live)).collect()
     }
 
     /// A leg that no signalling describes is of the call of a dialog.
@@ -166,6 +157,11 @@ impl Switchboard {
             self.count_untied(leg);
         } else if route == Route::Leg(leg) {
             self.tied = Some(Box::new(self.why(at, flow, leg, address)));
+            let here = self.places.get(&flow.destination);
+            if here.is_some_and(|p| p.iter().any(|o| o.leg == leg && o.flows > 0)) {
+                self.second.truncate(SECOND_FLOWS - 1);
+                self.second.push_front((at, flow));
+            }
             self.tie(leg, flow);
             return Route::Tied(leg);
         }
@@ -265,33 +261,6 @@ impl Switchboard {
         }
     }
 
-    fn reconsider_one(
-        &mut self,
-        leg: LegId,
-        address: Endpoint,
-        live: &impl Fn(LegId) -> bool,
-    ) -> Vec<(FlowKey, LegId, &'static str)> {
-        let better = |f: &FlowKey| {
-            // A flow that is listed is tied.
-            let old = *self.flows.get(f)?;
-            let gone = Some((*f, old, tie::ENDED));
-            let Some(l) = self.legs.get(&old) else { return gone };
-            let alone = l.known.is_empty() && l.of.is_none();
-            if l.ended_at.is_some() {
-                gone
-            } else if alone {
-                (!live(old)).then_some((*f, old, tie::SILENT))
-            } else {
-                (self.fit(leg, f) > self.fit(old, f)).then_some((*f, old, tie::FITS))
-            }
-        };
-        let moved: Vec<_> = self.arriving(address).filter_map(better).collect();
-        for f in &moved {
-            self.untie(f.0);
-        }
-        moved
-    }
-
     /// How well a flow's source fits what a leg's descriptions say.
     fn fit(&self, leg: LegId, flow: &FlowKey) -> u8 {
         let describes = self.legs.get(&leg).map_or(leg, |l| l.of.unwrap_or(leg));
@@ -321,7 +290,7 @@ impl Switchboard {
 mod tests {
     use super::super::offer::{Said, Side};
     use super::*;
-    use crate::limits::TOMBSTONE_AGE;
+    use crate::limits::{MEDIA_BEFORE_ITS_ANSWER, TOMBSTONE_AGE};
     use crate::wire::sdp;
 
     fn end(s: &str) -> Endpoint {
@@ -382,6 +351,25 @@ mod tests {
         s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
         assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
         assert_eq!(route(&mut s, T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
+    }
+
+    #[test]
+    fn media_before_the_answer_of_its_call_is_no_second_stream_of_another() {
+        let mut s = Switchboard::default();
+        let all = claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]);
+        s.claim(LegId(1), &all);
+        let [old, new] = [1, 2].map(|n| flow(&format!("10.0.0.1:2400{n}"), "10.0.0.9:5000", n));
+        for f in [old, new] {
+            assert_eq!(route(&mut s, T0, f), Route::Leg(LegId(1)));
+        }
+        let mut claimed = |leg, at| {
+            let named = s.claim(LegId(leg), &all);
+            s.reconsider(at, LegId(leg), &named, |_| true)
+        };
+        assert!(claimed(2, T0 + MEDIA_BEFORE_ITS_ANSWER * 2).is_empty());
+        assert_eq!(claimed(3, T0 + MEDIA_BEFORE_ITS_ANSWER), [(new, LegId(1), tie::SECOND)]);
+        assert_eq!(route(&mut s, T0, new), Route::Leg(LegId(3)));
+        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
     }
 
     #[test]

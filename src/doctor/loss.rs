@@ -124,22 +124,24 @@ pub(super) fn finding<'a>(
     worst.sort_by_key(|x| std::cmp::Reverse(x.lost()));
     let shown: Vec<String> = worst.iter().take(EXAMPLES).map(|x| x.line()).collect();
     let proven = s.ours >= ENOUGH && s.theirs * 5 <= s.ours;
+    // The receivers lack the same, and tell of half of it or more: however alike the streams lose, it was before the mirror.
+    let confirmed = s.ours >= ENOUGH && s.theirs * 2 >= s.ours;
+    let before = confirmed && s.ours * 2 >= s.lost;
     let together = moments.shared_lost * 10 >= s.lost * 3;
     // Nine in ten of five and more streams: no network treats all calls alike.
     let everywhere = s.streams >= 5 && s.alike * 10 >= s.streams * 9;
     let (word, severity, why) = if proven {
         ("lost-by-mirror", Severity::Problem, proof(&s))
-    } else if together {
+    } else if together && !before {
         ("lost-by-mirror", Severity::Problem, at_once(moments, &s))
-    } else if everywhere {
+    } else if everywhere && !before {
         let why = format!(
             "{} of {} lose alike, which points to what they share: the mirror port, or a link that all calls go through",
             s.alike,
             count(s.streams, "stream")
         );
         ("lost-by-mirror", Severity::Warning, why)
-    } else if s.streams >= 3 && s.lossy * 2 <= s.streams || s.theirs * 2 >= s.ours.max(1) && s.ours >= ENOUGH
-    {
+    } else if s.streams >= 3 && s.lossy * 2 <= s.streams || confirmed {
         ("lost-in-network", Severity::Warning, network(&s))
     } else {
         let why =

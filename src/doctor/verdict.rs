@@ -111,7 +111,10 @@ impl Doctor {
                 },
                 count(self.calls.begun, "call"),
             ),
-            format!("{} with all the media that is due", of(calls.1, calls.0, "answered call")),
+            match calls {
+                (0, _) => "no answered call of three seconds".to_owned(),
+                (all, whole) => format!("{} with all the media that is due", of(whole, all, "answered call")),
+            },
             format!(
                 "{} with {}, {lost} missing ({})",
                 count(streams, "RTP stream"),

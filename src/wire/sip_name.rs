@@ -13,6 +13,21 @@ pub struct NameAddr {
     pub params: String,
 }
 
+/// The addresses of a header that may hold several: cut at commas that are in no quotes and no brackets (RFC 3261, 7.3.1).
+pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut inside, mut escaped) = (false, false, false);
+    value.split(move |b| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'<' | b'>' if !quoted => inside = *b == b'<',
+            _ => return *b == b',' && !quoted && !inside,
+        }
+        false
+    })
+}
+
 impl NameAddr {
     /// Reads a From, To, Contact or similar value; what is malformed is taken as far as it makes sense.
     #[must_use]
@@ -121,6 +136,15 @@ pub fn param<'a>(params: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_cut_where_an_address_ends() {
+        let all = |v: &'static str| list(v.as_bytes()).map(NameAddr::parse).collect::<Vec<_>>();
+        let two = all("\"A, \\\", B\" <sip:a,b@h>;x=\"1,2\", sip:c@h;media-index=\"1 3\"");
+        assert_eq!(two.iter().map(|a| a.uri.as_str()).collect::<Vec<_>>(), ["sip:a,b@h", "sip:c@h"]);
+        assert_eq!(two[1].param("media-index"), Some("1 3"));
+        assert_eq!((all("sip:a@h").len(), all("<sip:a@h, sip:b@h").len()), (1, 1));
+    }
 
     #[test]
     fn the_forms_of_an_address() {

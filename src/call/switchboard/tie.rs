@@ -14,6 +14,10 @@ pub(in crate::call) const SILENT: &str = "it was media alone that has fallen sil
 /// The same between two calls that are up.
 pub(in crate::call) const FITS: &str = "its source fits the new call better";
 
+/// The same for a flow that came before the answer of the new call.
+pub(in crate::call) const SECOND: &str =
+    "it began just before the new call named the address, where the other one had media already";
+
 /// What a claim on a place is worth: the greatest has the flow. On the destination before the source (symmetric RTP)
 /// comes first, see [`Switchboard::best`].
 type Merit = (bool, bool, u8, bool, LegId);

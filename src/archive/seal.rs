@@ -104,7 +104,8 @@ fn line(record: &CallRecord, reasons: &[Reason]) -> io::Result<Vec<u8>> {
 /// When it cannot be read.
 pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
+    // As much as stays in the processor's cache while it is hashed.
+    let mut buffer = vec![0; 64 << 10];
     let mut length = 0;
     loop {
         match file.read(&mut buffer) {

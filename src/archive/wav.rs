@@ -57,7 +57,8 @@ impl SpoolPayloads {
     fn read_around(&mut self, leg: usize, offset: u64) -> io::Result<bool> {
         let Some(Some(file)) = self.files.get(leg) else { return Ok(false) };
         let from = if offset < READ_BYTES / 2 { 0 } else { offset - READ_BEFORE };
-        self.buffer.resize(READ_BYTES as usize, 0);
+        let there = file.metadata()?.len().saturating_sub(from).min(READ_BYTES);
+        self.buffer.resize(usize::try_from(there).unwrap_or(0), 0);
         let mut got = 0;
         while let Some(room) = self.buffer.get_mut(got..).filter(|r| !r.is_empty()) {
             match file.read_at(room, from + got as u64)? {

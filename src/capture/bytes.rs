@@ -14,9 +14,11 @@ pub struct Window<R> {
 }
 
 impl<R: Read> Window<R> {
-    /// At the beginning of `input`.
-    pub fn new(input: R) -> Self {
-        Self { input, buffer: vec![0; CHUNK], at: 0, end: 0, position: 0 }
+    /// At the beginning of `input`, of which so many bytes are expected.
+    pub fn new(input: R, bytes: Option<u64>) -> Self {
+        // Most files of the spool are small, and there are many.
+        let chunk = bytes.and_then(|b| usize::try_from(b).ok()).map_or(CHUNK, |b| b.clamp(4096, CHUNK));
+        Self { input, buffer: vec![0; chunk], at: 0, end: 0, position: 0 }
     }
 
     /// Bytes taken so far.

@@ -124,7 +124,7 @@ impl CaptureFile {
     }
 
     fn begin(path: &Path, input: Box<dyn Read + Send>, bytes: Option<u64>) -> Result<Self, OpenError> {
-        let mut window = Window::new(input);
+        let mut window = Window::new(input, bytes);
         let head = window.peek(24).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
         if head.is_empty() {
             return Err(OpenError::Empty { path: path.to_owned() });

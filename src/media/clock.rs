@@ -35,9 +35,16 @@ impl Place {
     /// Sample index counted from `origin` at `rate` samples a second.
     #[must_use]
     pub fn sample(self, origin: CaptureTime, rate: u32) -> i64 {
-        let ns = i128::from(self.segment_at.nanos()) - i128::from(origin.nanos());
-        let at = (ns * i128::from(rate) + 500_000_000).div_euclid(1_000_000_000);
-        i64::try_from(at).unwrap_or(i64::MAX).saturating_add(self.offset)
+        let ns = self.segment_at.nanos().saturating_sub(origin.nanos());
+        // A day at 96 kHz fits; the wide division that serves all is ten times as slow.
+        let at = match ns.checked_mul(i64::from(rate)).and_then(|n| n.checked_add(500_000_000)) {
+            Some(n) => n.div_euclid(1_000_000_000),
+            None => {
+                let n = i128::from(ns) * i128::from(rate) + 500_000_000;
+                i64::try_from(n.div_euclid(1_000_000_000)).unwrap_or(i64::MAX)
+            }
+        };
+        at.saturating_add(self.offset)
     }
 }
 
@@ -73,9 +80,8 @@ pub fn place(packets: &[&Ordered], clock: u32, rate: u32) -> Vec<Place> {
         for p in ps {
             let since = ns(p.timestamp - head.timestamp, clock);
             let told = windows.get(usize::try_from(since / WINDOW_NS).unwrap_or(0)).copied().flatten();
-            let offset =
-                (i128::from(p.timestamp - head.timestamp) * i128::from(rate)).div_euclid(i128::from(clock));
-            out.push(Place { segment_at, offset: i64::try_from(offset).unwrap_or(0) + slip.step(told) });
+            let offset = samples(p.timestamp - head.timestamp, clock, rate);
+            out.push(Place { segment_at, offset: offset + slip.step(told) });
         }
         if let Some(last) = out.last() {
             let length = ps.windows(2).rev().find_map(|w| match *w {
@@ -96,7 +102,21 @@ fn delay(p: &Ordered, first: &Ordered, clock: i64) -> i64 {
 }
 
 fn ns(ticks: i64, clock: i64) -> i64 {
-    i64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(clock)).unwrap_or(i64::MAX)
+    match ticks.checked_mul(1_000_000_000) {
+        Some(n) => n / clock,
+        None => i64::try_from(i128::from(ticks) * 1_000_000_000 / i128::from(clock)).unwrap_or(i64::MAX),
+    }
+}
+
+/// Ticks of the RTP clock as samples.
+fn samples(ticks: i64, clock: i64, rate: i64) -> i64 {
+    match ticks.checked_mul(rate) {
+        Some(n) => n.div_euclid(clock),
+        None => {
+            let n = (i128::from(ticks) * i128::from(rate)).div_euclid(i128::from(clock));
+            i64::try_from(n).unwrap_or(0)
+        }
+    }
 }
 
 /// Where segments begin, and the number of packets at the end.
@@ -152,9 +172,12 @@ fn fastest(packets: &[&Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>>
 }
 
 fn fastest_of(window: &mut [i64]) -> Option<i64> {
-    window.sort_unstable();
-    let usual = *window.get(window.len() / 2)?;
-    window.iter().copied().find(|d| *d >= usual.saturating_sub(JUMP_NS))
+    let middle = window.len() / 2;
+    if window.is_empty() {
+        return None;
+    }
+    let usual = *window.select_nth_unstable(middle).1;
+    window.iter().copied().filter(|d| *d >= usual.saturating_sub(JUMP_NS)).min()
 }
 
 /// Follows the drift by one sample a packet.
@@ -168,8 +191,10 @@ struct Slip {
 
 impl Slip {
     fn step(&mut self, told: Option<i64>) -> i64 {
-        let samples =
-            |ns: i64| i64::try_from(i128::from(ns) * i128::from(self.rate) / 1_000_000_000).unwrap_or(0);
+        let samples = |ns: i64| match ns.checked_mul(self.rate) {
+            Some(n) => n / 1_000_000_000,
+            None => i64::try_from(i128::from(ns) * i128::from(self.rate) / 1_000_000_000).unwrap_or(0),
+        };
         if let Some(d) = told {
             self.target = samples(d.saturating_sub(self.base).clamp(-JUMP_NS * 1000, JUMP_NS * 1000));
         }

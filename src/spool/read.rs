@@ -244,6 +244,22 @@ impl LegStory {
         });
     }
 
+    /// The stream of a flow; `None` beyond the limit.
+    fn stream_of(&mut self, flow: FlowKey, by_flow: &mut HashMap<FlowKey, usize>) -> Option<&mut RawStream> {
+        // Most legs have two, which are compared sooner than hashed.
+        let known = self.streams.iter().take(2).position(|s| s.flow == flow);
+        let i = match known.or_else(|| by_flow.get(&flow).copied()) {
+            Some(i) => i,
+            None if self.streams.len() >= STREAMS_PER_CALL => return None,
+            None => {
+                self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
+                by_flow.insert(flow, self.streams.len() - 1);
+                self.streams.len() - 1
+            }
+        };
+        self.streams.get_mut(i)
+    }
+
     /// Notes a packet of RTP; false when it is none.
     fn listen(
         &mut self,
@@ -263,15 +279,10 @@ impl LegStory {
             ssrc: r.ssrc,
         };
         self.truncated += u64::from(udp.missing > 0 || ip.missing > 0);
-        if !by_flow.contains_key(&flow) && by_flow.len() >= STREAMS_PER_CALL {
+        let Some(s) = self.stream_of(flow, by_flow) else {
             self.unlisted += 1;
             return true;
-        }
-        let i = *by_flow.entry(flow).or_insert_with(|| {
-            self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
-            self.streams.len() - 1
-        });
-        let Some(s) = self.streams.get_mut(i) else { return true };
+        };
         let before = ip.bytes.len() - ip.payload.len() + 8 + r.payload_at;
         // RFC 4733 events are four bytes; some phones append more.
         if let (Some(event), ..=8) = (r.payload.first_chunk::<4>(), r.payload.len()) {

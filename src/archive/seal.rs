@@ -1,7 +1,7 @@
 //! Invariant 7: a ledger row never points at a file that is not safely there.
 //!
-//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. syncs them, 2. writes the
-//! record beside them and syncs it, 3. renames them, the record last, 4. syncs their folder; and only the [`Sealed`] it
+//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. writes the record beside
+//! them, 2. syncs them and it, 3. renames them, the record last, 4. syncs their folder; and only the [`Sealed`] it
 //! returns can be given to the ledger.
 
 use crate::call::reason::Reason;
@@ -52,15 +52,17 @@ impl Sealed {
     ) -> io::Result<Self> {
         for part in &mut parts {
             (part.row.bytes, part.row.sha256) = digest(&File::open(&part.at)?)?;
-            disk.sync(&part.at)?;
         }
         let (mut moves, rows): (Vec<_>, Vec<_>) =
             parts.into_iter().map(|p| ((p.at, data.join(&p.row.path)), p.row)).unzip();
         record.files.extend(rows);
         // It has the SHA-256 of the others, and comes to its place last: where it is, they are.
         disk.create(&beside)?.write_all(&line(&record, reasons)?)?;
-        disk.sync(&beside)?;
         moves.push((beside, data.join(&record_path)));
+        // One after the other: a journal takes what belongs to all of them with the first.
+        for (part, _) in &moves {
+            disk.sync(part)?;
+        }
         for (part, place) in &moves {
             disk.rename(part, place)?;
         }

@@ -1,7 +1,7 @@
 //! A leg's spool as it may lie on a disk, with any packets and notes in it: read, made into a recording, or refused. What
 //! is sealed has each packet, and sound that is no longer than its limit.
 //!
-//! An input is that of `listener`, where a link type of raw IP is a packet of the spool (an odd step: of its signalling)
+//! An input is that of `listener`, where a link type of raw IP is a packet of the spool (an odd step: of its signalling; of every other one, of both files)
 //! and any other a line of its notes. Ends with the damage that a loss of power does: the last byte says how much of the
 //! media is cut off.
 #![no_main]
@@ -28,11 +28,15 @@ fuzz_target!(|input: &[u8]| {
     std::fs::create_dir_all(&leg).expect("a folder");
     let (mut signalling, mut media, mut notes) = (FILE_HEADER.to_vec(), FILE_HEADER.to_vec(), Vec::new());
     for (link, at, bytes) in frames(input) {
-        let of_sip = at.0 / 1_000_000 % 2 != 0;
-        let file = if of_sip { &mut signalling } else { &mut media };
+        // Half of the signalling is among all packets too, as it is but after a kill.
+        let (of_sip, of_both) = (at.0 / 1_000_000 % 2 != 0, at.0 / 1_000_000 % 4 == 1);
         if link == 101 {
-            file.extend(record_header(at, bytes.len() as u32));
-            file.extend_from_slice(bytes);
+            for file in [(of_sip, &mut signalling), (!of_sip || of_both, &mut media)] {
+                if let (true, file) = file {
+                    file.extend(record_header(at, bytes.len() as u32));
+                    file.extend_from_slice(bytes);
+                }
+            }
         } else {
             notes.extend_from_slice(bytes);
             notes.push(b'\n');

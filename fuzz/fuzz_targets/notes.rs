@@ -8,7 +8,7 @@ fuzz_target!(|input: &[u8]| {
     let all = notes(input);
     assert!(all.len() <= 1 + input.iter().filter(|b| **b == b'\n').count());
     for n in &all {
-        let line = note_line(&n.note, [n.signalling, n.media]);
+        let line = note_line(&n.note, [n.signalling, n.all]);
         assert_eq!(notes(&line), std::slice::from_ref(n), "{}", String::from_utf8_lossy(&line));
     }
 });

@@ -237,6 +237,8 @@ platforms! {
     trunk_one_call_id_for_two_legs
     trunk_echo_server
     trunk_bye_refused
+    legs_of_a_bridge
+    legs_of_a_caller_to_two
 }
 
 fn platform(name: &str) {

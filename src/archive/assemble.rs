@@ -79,8 +79,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
         }
     }
     silence_copies(&mut found);
-    let many = legs.iter().filter(|l| l.dialog.is_some()).count();
-    legs::silence_passed_on(cast.kind, &mut found, &told, many);
+    legs::silence_passed_on(cast.kind, &mut found, &told, legs);
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);

@@ -1,0 +1,32 @@
+"""Several legs of one call on the mirror: which of them are one voice, and what tells that they are one call."""
+from wire import sdp
+from trunk import A, B, C, GATEWAY, _Dialog, _call, _links, _relayed
+
+UCID = '\nUser-to-User: 00FA080001049215812345;encoding=hex'
+SAME = {'what': 'same-media'}
+
+
+def legs_of_a_bridge(c):
+    """a bridge calls three phones with one UCID, and all answer: one call, in which all three are heard"""
+    for n, hz in enumerate((440, 800, 1000)):
+        d = _Dialog(c, f'bridge{n}', a=GATEWAY, b=f'10.3.0.{20 + n}', users=('bridge', f'30{n}'), more=UCID)
+        d.begin(0.02 * n, ports=(6000 + 10 * n, 5000))
+        d.speak(0.3, ports=(6000 + 10 * n, 5000), ssrc=(1 + 10 * n, 2 + 10 * n), tones=(620, hz))
+        d.end(1.6 + 0.05 * n)
+    return {'calls': [_call('bridge0', 'bridge1', 'bridge2', caller={'number': 'bridge'}, tones=[620, [440, 800, 1000]],
+                            gaps=[], events=[])]}
+
+
+def legs_of_a_caller_to_two(c):
+    """a caller through a gateway to two phones, both answered, with one UCID; the gateway numbers all streams anew: the caller
+    once in the sound, though the first leg lost a packet, and both phones"""
+    ports = ((A, GATEWAY, 4000, 6002), (GATEWAY, B, 6000, 5000), (GATEWAY, C, 6010, 5000))
+    legs = [_Dialog(c, f'two{n}', a=a, b=b, more=UCID) for n, (a, b, _, _) in enumerate(ports)]
+    for n, (d, (_, _, p, q)) in enumerate(zip(legs, ports)):
+        d.begin(0.01 * n, ports=(p, q), late=0.3 - 0.02 * n)
+        near, far = (d.hosts[0], p), (d.hosts[1], q)
+        c.rtp(0.4 + 0.001 * n, 1.0, near, far, ssrc=10 + n, hz=440, skip=(7,) if n == 0 else ())
+        if n:
+            c.rtp(0.4, 1.0, far, near, ssrc=20 + n, hz=(0, 800, 1000)[n])
+        d.end(1.6 - 0.01 * n)
+    return {'calls': [_call('two0', 'two1', 'two2', tones=[440, [800, 1000]], events=[SAME, SAME])]}

@@ -239,6 +239,7 @@ platforms! {
     trunk_bye_refused
     legs_of_a_bridge
     legs_of_a_caller_to_two
+    legs_of_one_call_id
 }
 
 fn platform(name: &str) {

@@ -30,3 +30,18 @@ def legs_of_a_caller_to_two(c):
             c.rtp(0.4, 1.0, far, near, ssrc=20 + n, hz=(0, 800, 1000)[n])
         d.end(1.6 - 0.01 * n)
     return {'calls': [_call('two0', 'two1', 'two2', tones=[440, [800, 1000]], events=[SAME, SAME])]}
+
+
+def legs_of_one_call_id(c):
+    """a B2BUA that keeps the Call-ID and numbers its streams anew: everybody once in the sound"""
+    one, two = _Dialog(c, 'onecid', b=GATEWAY), _Dialog(c, 'onecid', a=GATEWAY, tags=('g', 'h'))
+    one.ask(0.0, 'INVITE', 1, sdp(A, 4000), tag=False)
+    two.ask(0.01, 'INVITE', 55, sdp(GATEWAY, 6000), tag=False)
+    two.answer(0.2, '200 OK', 'INVITE', 55, sdp(B, 5000))
+    two.ask(0.21, 'ACK', 55)
+    one.answer(0.22, '200 OK', 'INVITE', 1, sdp(GATEWAY, 6002))
+    one.ask(0.23, 'ACK', 1)
+    _relayed(c, 0.25, passed=(31, 32), seq=(100, 7000))
+    two.end(1.4, cseq=56)
+    one.end(1.41, cseq=2)
+    return {'calls': [_call('onecid', callee={'number': '202'}, tones=[440, 1000], gaps=[], events=[SAME, SAME])]}

@@ -17,9 +17,10 @@ const SAME_KEY_S: f64 = 1.0;
 
 /// What a party says may be heard on several legs, with other numbers and in another codec, and later by what the gateway
 /// took. Of streams of one party at the same time on different legs only the fullest are in the sound, unless the legs are
-/// parallel. `told`: the leg whose dialog describes each leg.
+/// parallel. A B2BUA may keep the Call-ID: of one dialog are what the one host gets and sends on to another.
+/// `told`: the leg whose dialog describes each leg.
 pub(super) fn silence_passed_on(kind: Kind, found: &mut [StreamStory], told: &[usize], legs: &[LegStory]) {
-    if kind != Kind::Call || legs.iter().filter(|l| l.dialog.is_some()).count() < 2 {
+    if kind != Kind::Call {
         return;
     }
     for i in passed_on(found, told, legs) {
@@ -46,18 +47,19 @@ fn passed_on(found: &[StreamStory], told: &[usize], legs: &[LegStory]) -> Vec<us
     order.sort_by_key(weight);
     let dialog = |s: &StreamStory| legs.get(leg(s)).and_then(|l| l.dialog.as_ref());
     let is_one = |k: &StreamStory, s: &StreamStory| {
-        let (Some(w), Some(d), Some(e)) = (ways.get(&s.row.party.as_deref()), dialog(k), dialog(s)) else {
-            return true;
-        };
-        !are_parallel(d, e) || w.may_be_one(step(k), step(s))
+        let Some(w) = ways.get(&s.row.party.as_deref()) else { return false };
+        match (dialog(k), dialog(s)) {
+            _ if leg(k) == leg(s) => w.is_passed_on(step(k), step(s)),
+            (Some(d), Some(e)) if are_parallel(d, e) => w.may_be_one(step(k), step(s)),
+            _ => true,
+        }
     };
     let mut kept: Vec<&StreamStory> = Vec::new();
     let mut out = Vec::new();
     for i in order {
         let Some(s) = found.get(i) else { continue };
-        let covers = |k: &&StreamStory| {
-            k.row.party == s.row.party && leg(k) != leg(s) && overlap(k, s) * 2 > length(s) && is_one(k, s)
-        };
+        let covers =
+            |k: &&StreamStory| k.row.party == s.row.party && overlap(k, s) * 2 > length(s) && is_one(k, s);
         if kept.iter().any(covers) {
             out.push(i);
         } else {

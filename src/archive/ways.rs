@@ -1,4 +1,4 @@
-//! The way of a party's voice from host to host: which of its streams may be one voice.
+//! The way of a party's voice from host to host: which of its streams pass on what another one brought.
 
 use crate::limits::LEGS_PER_CALL;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,8 @@ impl<'a> Ways<'a> {
     pub(super) fn of(streams: impl Iterator<Item = Step<'a>>) -> Self {
         // Phones on one host send to it: that leads nowhere.
         let steps: BTreeSet<Step<'a>> = streams.filter(|s| s.0 != s.1).collect();
-        let mut out = Self { steps: steps.into_iter().take(2 * LEGS_PER_CALL).collect(), on: BTreeMap::new() };
+        let mut out =
+            Self { steps: steps.into_iter().take(2 * LEGS_PER_CALL).collect(), on: BTreeMap::new() };
         for from in out.steps.iter().map(|s| s.1) {
             let mut seen: BTreeSet<&str> = BTreeSet::from([from]);
             let mut next = vec![from];
@@ -34,6 +35,12 @@ impl<'a> Ways<'a> {
 
     fn leads(&self, from: &str, to: &str) -> bool {
         self.on.get(from).is_some_and(|hosts| hosts.contains(to))
+    }
+
+    /// Does one of these steps follow from the other, through gateways between two other hosts?
+    pub(super) fn is_passed_on(&self, a: Step<'_>, b: Step<'_>) -> bool {
+        let back_and_forth = a.1 == b.0 && b.1 == a.0;
+        a.0 != b.0 && a.1 != b.1 && !back_and_forth && (self.leads(a.1, b.0) || self.leads(b.1, a.0))
     }
 
     /// May both have one origin: does one follow from the other, or both from a third?
@@ -69,6 +76,15 @@ mod tests {
         let w = ways(&legs);
         for (i, x) in legs.iter().enumerate() {
             assert!(legs.iter().skip(i + 1).all(|y| w.may_be_one(*x, *y)));
+        }
+        assert!(w.is_passed_on(("a", "sbc"), ("sbc", "b")));
+    }
+
+    #[test]
+    fn what_is_not_passed_on() {
+        let w = ways(&[("a", "b"), ("b", "a"), ("c", "b"), ("h", "h")]);
+        for (x, y) in [(("a", "b"), ("b", "a")), (("a", "b"), ("c", "b")), (("h", "h"), ("h", "h"))] {
+            assert!(!w.is_passed_on(x, y) && !w.is_passed_on(y, x));
         }
     }
 

@@ -240,6 +240,7 @@ platforms! {
     legs_of_a_bridge
     legs_of_a_caller_to_two
     legs_of_one_call_id
+    legs_answers_first
 }
 
 fn platform(name: &str) {

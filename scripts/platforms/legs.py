@@ -1,6 +1,6 @@
 """Several legs of one call on the mirror: which of them are one voice, and what tells that they are one call."""
 from wire import sdp
-from trunk import A, B, C, GATEWAY, _Dialog, _call, _links, _relayed
+from trunk import A, B, C, GATEWAY, PAIR, _at, _Dialog, _call, _links, _relayed
 
 UCID = '\nUser-to-User: 00FA080001049215812345;encoding=hex'
 SAME = {'what': 'same-media'}
@@ -45,3 +45,25 @@ def legs_of_one_call_id(c):
     two.end(1.4, cseq=56)
     one.end(1.41, cseq=2)
     return {'calls': [_call('onecid', callee={'number': '202'}, tones=[440, 1000], gaps=[], events=[SAME, SAME])]}
+
+
+def legs_answers_first(c):
+    """a mirror of two interfaces gives what comes from the phones and the gateway's answers 40 ms before the requests: one call,
+    as it is in the right order"""
+    mark = '\nX-Correlation-ID: 6f0c2f7e-1'
+    one, two, three = (_Dialog(c, f'early{n}', a=a, b=b, more=mark)
+                       for n, (a, b) in enumerate(((A, GATEWAY), (GATEWAY, B), (GATEWAY, C))))
+    one.ask(0.04, 'INVITE', 1, sdp(A, 4000), tag=False)
+    two.ask(0.05, 'INVITE', 1, sdp(GATEWAY, 6000), tag=False)
+    two.answer(0.055, '486 Busy Here', 'INVITE', 1)
+    two.ask(0.1, 'ACK', 1)
+    three.answer(0.12, '180 Ringing', 'INVITE', 1)
+    three.ask(0.14, 'INVITE', 1, sdp(GATEWAY, 6000), tag=False)
+    three.answer(0.2, '200 OK', 'INVITE', 1, sdp(C, 5000))
+    one.answer(0.22, '200 OK', 'INVITE', 1, sdp(GATEWAY, 6002))
+    three.ask(0.25, 'ACK', 1)
+    one.ask(0.27, 'ACK', 1)
+    one.speak(0.3, ports=(4000, 6002))
+    three.end(1.4)
+    one.end(1.41)
+    return {'calls': [_call('early0', 'early1', 'early2', tones=[440, 1000], streams=PAIR, answered_at=_at(0.2))]}

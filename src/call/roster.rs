@@ -189,8 +189,12 @@ impl Roster {
         self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
-        let tokens = dialog.tokens.len();
+        let (mut tokens, invited) = (dialog.tokens.len(), dialog.invite_at);
         let named = dialog.hear(heard);
+        // When it was begun is told by its INVITE, which a mirror of two interfaces may give after the answer.
+        if invited != dialog.invite_at {
+            tokens = 0;
+        }
         let united = dialog.tokens.len() > tokens;
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };

@@ -241,6 +241,9 @@ platforms! {
     legs_of_a_caller_to_two
     legs_of_one_call_id
     legs_answers_first
+    legs_of_a_click
+    legs_of_an_echo
+    legs_of_load
 }
 
 fn platform(name: &str) {

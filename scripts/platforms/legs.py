@@ -67,3 +67,52 @@ def legs_answers_first(c):
     three.end(1.4)
     one.end(1.41)
     return {'calls': [_call('early0', 'early1', 'early2', tones=[440, 1000], streams=PAIR, answered_at=_at(0.2))]}
+
+
+def legs_of_a_click(c):
+    """click to call: the gateway calls A, who answers and hears nothing yet but speaks; then it calls B and passes all on as it
+    comes, from the middle of A's stream: two calls, linked"""
+    one, two = (_Dialog(c, f'click{n}', a=GATEWAY, b=b, users=u) for n, (b, u) in enumerate(((A, ('click', '201')), (B, ('201', '202')))))
+    one.begin(0.0, ports=(6000, 4000))
+    two.begin(0.4, ports=(6002, 5000))
+    c.rtp(0.2, 1.2, (A, 4000), (GATEWAY, 6000), ssrc=1, hz=440)
+    c.rtp(0.601, 0.8, (GATEWAY, 6002), (B, 5000), ssrc=1, hz=440, seq=120, stamp=8000 + 20 * 160)
+    c.rtp(0.6, 0.8, (B, 5000), (GATEWAY, 6002), ssrc=2, hz=1000)
+    c.rtp(0.601, 0.8, (GATEWAY, 6000), (A, 4000), ssrc=2, hz=1000)
+    one.end(1.6)
+    two.end(1.61)
+    return {'calls': [_call('click0', caller={'number': 'click'}, tones=[1000, 440], links=_links(('click1', 'same-session'))),
+                      _call('click1', tones=[440, 1000], links=_links(('click0', 'same-session')))]}
+
+
+def legs_of_an_echo(c):
+    """a load generator calls two echo servers with one file, one after the other, and all streams are numbered alike: two calls,
+    not linked"""
+    for n, host in enumerate((A, B)):
+        d = _Dialog(c, f'reflect{n}', a=GATEWAY, b=host, users=(f'20{1 + n}', f'80{n}'))
+        d.begin(0.25 * n, ports=(6000 + 10 * n, 5000))
+        near, far = (GATEWAY, 6000 + 10 * n), (host, 5000)
+        c.rtp(0.2 + 0.25 * n, 0.6, near, far, ssrc=0xca110000, hz=440)
+        c.rtp(0.201 + 0.25 * n, 0.6, far, near, ssrc=0xca110000, hz=440)
+        d.end(1.0 + 0.25 * n)
+    return {'calls': [_call(f'reflect{n}', caller={'number': f'20{1 + n}'}, tones=[440, 440]) for n in (0, 1)]}
+
+
+def legs_of_load(c):
+    """a load generator plays one file, numbered alike, through a gateway in call after call: each call is its own, not linked"""
+    ids = [('load0', 'load0-b'), ('load1', 'load1-b')]
+    for n, (near, far) in enumerate(ids):
+        one, two = _Dialog(c, near, b=GATEWAY), _Dialog(c, far, a=GATEWAY, users=(f'21{n}', f'90{n}'))
+        at, p = 0.4 * n, 10 * n
+        one.users = (f'21{n}', f'90{n}')
+        one.ask(at, 'INVITE', 1, sdp(A, 4000 + p), tag=False)
+        two.ask(at + 0.01, 'INVITE', 1, sdp(GATEWAY, 6000 + p), tag=False)
+        two.answer(at + 0.05, '200 OK', 'INVITE', 1, sdp(B, 5000 + p))
+        two.ask(at + 0.06, 'ACK', 1)
+        one.answer(at + 0.07, '200 OK', 'INVITE', 1, sdp(GATEWAY, 6002 + p))
+        one.ask(at + 0.08, 'ACK', 1)
+        c.rtp(at + 0.1, 0.6, (A, 4000 + p), (GATEWAY, 6002 + p), ssrc=0xca110000, hz=440)
+        c.rtp(at + 0.101, 0.6, (GATEWAY, 6000 + p), (B, 5000 + p), ssrc=0xca110000, hz=440)
+        two.end(at + 0.9)
+        one.end(at + 0.91)
+    return {'calls': [_call(*pair, caller={'number': f'21{n}'}, tones=[440, None]) for n, pair in enumerate(ids)]}

@@ -196,6 +196,7 @@ platforms! {
     cisco_hold_same_stream_numbers
     cisco_hold_nobye_after
     cisco_conference
+    cisco_conference_overlaps
     cisco_far_end_changes
     cisco_agents
     cisco_parameters_in_another_order

@@ -7,14 +7,15 @@ SAME = {'what': 'same-media'}
 
 
 def legs_of_a_bridge(c):
-    """a bridge calls three phones with one UCID, and all answer: one call, in which all three are heard"""
+    """a bridge calls three phones with one UCID, and all answer: one call, in which all three are heard, and what the
+    bridge sends to each of them once"""
     for n, hz in enumerate((440, 800, 1000)):
         d = _Dialog(c, f'bridge{n}', a=GATEWAY, b=f'10.3.0.{20 + n}', users=('bridge', f'30{n}'), more=UCID)
         d.begin(0.02 * n, ports=(6000 + 10 * n, 5000))
         d.speak(0.3, ports=(6000 + 10 * n, 5000), ssrc=(1 + 10 * n, 2 + 10 * n), tones=(620, hz))
         d.end(1.6 + 0.05 * n)
     return {'calls': [_call('bridge0', 'bridge1', 'bridge2', caller={'number': 'bridge'}, tones=[620, [440, 800, 1000]],
-                            gaps=[], events=[])]}
+                            gaps=[], events=[SAME, SAME])]}
 
 
 def legs_of_a_caller_to_two(c):

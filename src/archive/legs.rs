@@ -3,6 +3,7 @@
 use super::streams::StreamStory;
 use super::ways::{Step, Ways};
 use crate::call::dialog::{Dialog, word};
+use crate::call::offer::Side;
 use crate::call::record::{Dtmf, Event, Kind};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
@@ -50,7 +51,11 @@ fn passed_on(found: &[StreamStory], told: &[usize], legs: &[LegStory]) -> Vec<us
         let Some(w) = ways.get(&s.row.party.as_deref()) else { return false };
         match (dialog(k), dialog(s)) {
             _ if leg(k) == leg(s) => w.is_passed_on(step(k), step(s)),
-            (Some(d), Some(e)) if are_parallel(d, e) => w.may_be_one(step(k), step(s)),
+            (Some(d), Some(e)) if are_parallel(d, e) => {
+                // To each a bridge sends what all say. Its mixes are not added to each other: a few would drown all else.
+                let mixes = s.row.party.as_deref() == Some(word(Side::Caller)) && step(k).0 == step(s).0;
+                mixes || w.may_be_one(step(k), step(s))
+            }
             _ => true,
         }
     };

@@ -196,6 +196,7 @@ platforms! {
     cisco_hold_same_stream_numbers
     cisco_hold_nobye_after
     cisco_conference
+    cisco_conference_overlaps
     cisco_far_end_changes
     cisco_agents
     cisco_parameters_in_another_order
@@ -237,6 +238,13 @@ platforms! {
     trunk_one_call_id_for_two_legs
     trunk_echo_server
     trunk_bye_refused
+    legs_of_a_bridge
+    legs_of_a_caller_to_two
+    legs_of_one_call_id
+    legs_answers_first
+    legs_of_a_click
+    legs_of_an_echo
+    legs_of_load
 }
 
 fn platform(name: &str) {

@@ -130,9 +130,15 @@ fn stopped_anywhere_and_gone_on_with() {
 /// Calls of several dialogs: a Built-in Bridge that was held, and the two legs of a gateway.
 #[test]
 fn dialogs_that_are_one_call_are_so_after_a_restart() {
-    for name in
-        ["cisco_hold", "trunk_x_cid", "trunk_session_id", "trunk_relayed_media", "trunk_serial_forking"]
-    {
+    for name in [
+        "cisco_hold",
+        "trunk_x_cid",
+        "trunk_session_id",
+        "trunk_relayed_media",
+        "trunk_serial_forking",
+        "cisco_conference_overlaps",
+        "legs_answers_first",
+    ] {
         let name = format!("platforms/{name}.pcap");
         let (all, whole) = (frames(&name), replayed(&name));
         for part in [0, 4, 9, 12, all.len() / 3, all.len() / 2, all.len() - 12, all.len() - 3, all.len()] {

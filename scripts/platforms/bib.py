@@ -234,6 +234,27 @@ def cisco_conference(c):
                                           {'party': 'p3', 'number': 'b00123456001', 'device': 'CFB_2', 'left_at': None}])]}
 
 
+def cisco_conference_overlaps(c):
+    """the same, but the new dialogs begin before the old ones are ended, and those end between the two INVITEs: one call, which
+    was not held"""
+    near, far = _pair(c, 'v1', (20000, 20002))
+    near.begin(0.0)
+    far.begin(0.005)
+    _speak(c, 0.2, 0.8, near, far)
+    bridged, bridge = _pair(c, 'v2', (20004, 20006), far_refci=49081950, far='b00123456001', far_device='CFB_2')
+    bridged.begin(1.1)
+    near.end(1.12)
+    bridge.begin(1.125)
+    far.end(1.2)
+    _speak(c, 1.3, 0.8, bridged, bridge, ssrc=(5, 6))
+    bridged.end(2.3)
+    bridge.end(2.305)
+    return {'calls': [_call('v1near', 'v1far', 'v2near', 'v2far', events=[{'what': 'conference'}], gaps=[], links=[],
+                            participants=[{'party': 'caller', 'number': '4062', 'device': 'SEP01', 'left_at': None},
+                                          {'party': 'callee', 'number': '8172710497', 'device': 'SEP02'},
+                                          {'party': 'p3', 'number': 'b00123456001', 'device': 'CFB_2', 'left_at': None}])]}
+
+
 def cisco_far_end_changes(c):
     """UPDATE in both dialogs with a new far end: it joins, the old one leaves; the streams go on"""
     near, far = _pair(c, 'u', (20000, 20002))

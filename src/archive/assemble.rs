@@ -12,6 +12,7 @@ use crate::call::listener::Over;
 use crate::call::note::Note;
 use crate::call::reason::{self, Reason, Topic};
 use crate::call::record::{CallRecord, Carried, Dtmf, End, Event, Kind, Reference, State};
+use crate::call::relayed;
 use crate::limits::{REFERENCES_PER_CALL, STREAMS_PER_CALL};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
@@ -79,8 +80,7 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
         }
     }
     silence_copies(&mut found);
-    let many = legs.iter().filter(|l| l.dialog.is_some()).count();
-    legs::silence_passed_on(cast.kind, &mut found, &told, many);
+    legs::silence_passed_on(cast.kind, &mut found, &told, legs);
     let dialogs: Vec<&Dialog> = legs.iter().filter_map(|l| l.dialog.as_ref()).collect();
     let channels = channels(&cast, &found);
     let mut record = frame(&cast, legs, &dialogs, &found);
@@ -217,18 +217,22 @@ fn frame(cast: &Cast, legs: &[LegStory], dialogs: &[&Dialog], found: &[StreamSto
         events: Vec::new(),
         files: Vec::new(),
         links: Vec::new(),
-        references: references(dialogs, &call_ids),
+        references: references(legs, dialogs, &call_ids),
     }
 }
 
 /// What other calls may know this one by, each once.
-fn references(dialogs: &[&Dialog], own: &[String]) -> Vec<Reference> {
+fn references(legs: &[LegStory], dialogs: &[&Dialog], own: &[String]) -> Vec<Reference> {
     let mut out: Vec<Reference> = Vec::new();
-    for r in dialogs.iter().flat_map(|d| &d.references) {
+    let heard = legs.iter().flat_map(|l| &l.notes).filter_map(|n| match &n.note {
+        Note::Reason(r) => relayed::reference(r),
+        _ => None,
+    });
+    for r in dialogs.iter().flat_map(|d| d.references.clone()).chain(heard) {
         let inside = r.call_id.as_ref().is_some_and(|c| own.contains(c));
-        let known = |o: &Reference| Reference { at: r.at, ..o.clone() } == *r;
+        let known = |o: &Reference| Reference { at: r.at, ..o.clone() } == r;
         if !inside && out.len() < REFERENCES_PER_CALL && !out.iter().any(known) {
-            out.push(r.clone());
+            out.push(r);
         }
     }
     out

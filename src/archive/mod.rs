@@ -16,4 +16,5 @@ pub mod settle;
 pub mod streams;
 mod timeline;
 pub mod wav;
+mod ways;
 mod why;

@@ -10,6 +10,10 @@ use super::switchboard::LegId;
 use crate::limits::{RESUMES_AWAITED, SIGNALLING_LINGER};
 use crate::time::CaptureTime;
 use crate::wire::bib::Bib;
+use std::time::Duration;
+
+/// The next recording of a call begins at most that long before the last one is ended.
+const OVERLAP: Duration = Duration::from_secs(2);
 
 /// May the call of this dialog go on in another one? The recorder's own BYE is no hold.
 pub(super) fn may_be_held(d: &Dialog) -> bool {
@@ -49,6 +53,31 @@ impl Roster {
         up.iter().rev().find(is_half).copied()
     }
 
+    /// A dialog of a Built-in Bridge was ended by CUCM, which had begun the next one just before: of that call, too.
+    pub(super) fn unite_with_next(&mut self, id: LegId, out: &mut impl Output) {
+        let Some((call, d)) = self.legs.get(&id).and_then(|l| Some((l.call, l.dialog.as_deref()?))) else {
+            return;
+        };
+        let (Some(bib), Some(bye), Some(answered)) = (&d.bib, d.bye_at, d.answered_at) else { return };
+        if bib.refci.is_empty() || !may_be_held(d) {
+            return;
+        }
+        let bib = bib.clone();
+        let is_next = |l: &LegId| {
+            self.legs.get(l).and_then(|l| l.dialog.as_deref()).is_some_and(|n| {
+                let same = n.bib.as_ref().is_some_and(|b| b.leg == bib.leg && b.is_alike(&bib));
+                let soon = answered < n.first_at && n.first_at <= bye && bye.since(n.first_at) <= OVERLAP;
+                same && soon && n.ended_at().is_none()
+            })
+        };
+        let others = self.pairing.up(&bib).iter().filter(|c| **c != call);
+        let mut next = others.filter_map(|c| self.calls.get(c)?.iter().copied().find(is_next));
+        let (Some(other), None) = (next.next(), next.next()) else { return };
+        let Some(theirs) = self.legs.get(&other).map(|l| l.call) else { return };
+        self.merge(id, other, "resumed", out);
+        self.pairing.merged(&bib, call.max(theirs), call.min(theirs));
+    }
+
     /// Says in the spool that a dialog is of the call of another one.
     pub(super) fn note_same(&mut self, id: LegId, call: u64, why: &str, out: &mut impl Output) {
         let first = self.calls.get(&call).into_iter().flatten().find(|l| **l != id);
@@ -76,7 +105,7 @@ impl Roster {
     }
 
     /// How long a dialog that was ended is waited for: the answer to its BYE, and that its call goes on.
-    pub(super) fn linger(&self, d: &Dialog) -> std::time::Duration {
+    pub(super) fn linger(&self, d: &Dialog) -> Duration {
         let waits = may_be_held(d) && self.resting <= RESUMES_AWAITED;
         if waits { SIGNALLING_LINGER.max(self.patience.resume) } else { SIGNALLING_LINGER }
     }

@@ -26,7 +26,7 @@ const AT_ONCE_S: u32 = 5;
 const WHILE_S: u32 = 14_400;
 
 /// A Call-ID is unique; load generators count from 1 again the next day.
-const DAY_S: u32 = 86_400;
+pub(super) const DAY_S: u32 = 86_400;
 
 impl Dialog {
     /// Takes what a message of the dialog says of other calls.

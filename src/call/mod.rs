@@ -25,7 +25,7 @@ pub mod portrait;
 pub mod prebuffer;
 pub mod reason;
 pub mod record;
-mod relayed;
+pub mod relayed;
 mod remarks;
 pub mod resume;
 pub mod roster;

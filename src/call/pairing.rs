@@ -82,6 +82,15 @@ impl Pairing {
         }
     }
 
+    /// A call of this reference has become part of another one.
+    pub fn merged(&mut self, bib: &Bib, from: u64, into: u64) {
+        for h in self.waiting.get_mut(&bib.key()).into_iter().flatten().filter(|h| h.call == from) {
+            h.call = into;
+        }
+        self.end(bib, from);
+        self.begin(bib, into);
+    }
+
     /// The clock was set back: nobody waits for the other half any more.
     pub fn set_back(&mut self) {
         self.waiting.clear();
@@ -118,6 +127,18 @@ mod tests {
         let mut p = Pairing::default();
         assert_eq!(p.join(t, &bib("near", 7, ""), 1), None);
         assert_eq!(p.join(t, &bib("far", 7, ";x-nearenddevice=SEP1"), 2), Some(1));
+    }
+
+    #[test]
+    fn a_half_whose_call_became_part_of_another() {
+        let t = CaptureTime::from_parts(1, 0);
+        let mut p = Pairing::default();
+        p.begin(&bib("near", 7, ""), 1);
+        assert_eq!(p.join(t, &bib("near", 7, ""), 2), None);
+        p.begin(&bib("near", 7, ""), 2);
+        p.merged(&bib("near", 7, ""), 2, 1);
+        assert_eq!(p.up(&bib("far", 7, "")), [1]);
+        assert_eq!(p.join(t, &bib("far", 7, ""), 3), Some(1));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! One stream heard on two legs: a gateway passes on what it gets, packet by packet. Then the legs are one call, whatever
-//! their signalling says.
+//! their signalling says; or two that are linked, when the one was answered before the other began, or each has its own
+//! side of it: who clicks to call is called, and then whom he calls.
 
 use super::dialog::Dialog;
+use super::linking::DAY_S;
 use super::listener::Output;
+use super::reason::{self, Reason, Topic};
+use super::record::Reference;
 use super::roster::Roster;
 use super::same_session::{may_be_leg, on_behalf};
 use super::switchboard::{FlowKey, LegId};
@@ -14,6 +18,9 @@ use smallvec::SmallVec;
 
 /// Streams of one SSRC that are compared; load generators give all calls the same.
 const ALIKE: usize = 16;
+
+/// How the reason of a link is called, which is kept with the leg and becomes a reference of its call.
+const LINKED: &str = "linked";
 
 /// A stream as it was first heard on a leg.
 #[derive(Clone, Copy)]
@@ -95,30 +102,71 @@ impl Roster {
         let Ok(p) = rtp::parse(payload) else { return };
         let new = Begun { leg, flow, at, sequence: p.sequence, timestamp: p.timestamp };
         let all = self.relayed.begun.get(&flow.ssrc).map_or(&[][..], SmallVec::as_slice);
-        let mut others = all.iter().filter(|b| self.is_passed_on(b, &new));
         // Of several that would fit, none is certain.
+        let mut others = all.iter().filter(|b| self.is_passed_on(b, &new));
         let one = others.next().copied().filter(|_| others.next().is_none());
+        let linked = if one.is_none() { self.linked(all, &new) } else { None };
         if all.len() < ALIKE && self.relayed.count < FLOWS {
             self.relayed.begun.entry(flow.ssrc).or_default().push(new);
             self.relayed.count += 1;
         }
         if let Some(other) = one {
             self.merge(leg, other.leg, "same-media", out);
+        } else if let Some(other) = linked {
+            self.link(&new, &other, out);
         }
+    }
+
+    /// The one stream of another call that goes on in this one. An echo server sends a stream back, load generators give
+    /// the same to all: no call may have it twice.
+    fn linked(&self, all: &[Begun], new: &Begun) -> Option<Begun> {
+        let call = |b: &Begun| self.legs.get(&b.leg).map(|l| l.call);
+        let mut others = all.iter().filter(|b| self.is_heard_again(b, new));
+        let one = others.next().copied().filter(|_| others.next().is_none())?;
+        let times = all.iter().filter(|b| call(b) == call(&one) || call(b) == call(new)).count();
+        (times == 1).then_some(one)
+    }
+
+    fn link(&mut self, new: &Begun, other: &Begun, out: &mut impl Output) {
+        let named = |b: &Begun| self.legs.get(&b.leg)?.dialog.as_ref().map(|d| d.call_id.clone());
+        let Some(subject) = named(other) else { return };
+        let why = format!(
+            "{} goes on here as {}: two calls, linked, for neither was begun on behalf of the other",
+            reason::flow(&other.flow),
+            reason::flow(&new.flow)
+        );
+        self.because(new.leg, Reason::new(new.at, Topic::Dialog, &subject, LINKED, why), out);
+    }
+
+    fn is_heard_again(&self, a: &Begun, b: &Begun) -> bool {
+        let (Some(x), Some(y)) = (self.legs.get(&a.leg), self.legs.get(&b.leg)) else { return false };
+        let (Some(d), Some(e)) = (&x.dialog, &y.dialog) else { return false };
+        x.call != y.call
+            && may_be_leg(d)
+            && may_be_leg(e)
+            && through_a_gateway(&a.flow, &b.flow)
+            && one_stream(a, b)
     }
 
     fn is_passed_on(&self, a: &Begun, b: &Begun) -> bool {
         let (Some(x), Some(y)) = (self.legs.get(&a.leg), self.legs.get(&b.leg)) else { return false };
         let (Some(d), Some(e)) = (&x.dialog, &y.dialog) else { return false };
         let (earlier, later) = if d.first_at <= e.first_at { (d, e) } else { (e, d) };
-        x.call != y.call
-            && may_be_leg(d)
-            && may_be_leg(e)
-            && on_behalf(earlier, later)
-            && through_a_gateway(&a.flow, &b.flow)
-            && same_way(d, &a.flow, e, &b.flow)
-            && one_stream(a, b)
+        self.is_heard_again(a, b) && on_behalf(earlier, later) && same_way(d, &a.flow, e, &b.flow)
     }
+}
+
+/// What a call knows another one by, of which it has a stream.
+#[must_use]
+pub fn reference(r: &Reason) -> Option<Reference> {
+    (r.what == LINKED).then(|| Reference {
+        why: Some("same-session".to_owned()),
+        call_id: Some(r.subject.clone()),
+        key: None,
+        side: String::new(),
+        at: r.at,
+        within_s: DAY_S,
+    })
 }
 
 #[cfg(test)]

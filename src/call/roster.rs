@@ -189,9 +189,13 @@ impl Roster {
         self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(dialog) = &mut leg.dialog else { return };
-        let tokens = dialog.tokens.len();
+        let (mut tokens, invited, ended) = (dialog.tokens.len(), dialog.invite_at, dialog.bye_at);
         let named = dialog.hear(heard);
-        let united = dialog.tokens.len() > tokens;
+        // When it was begun is told by its INVITE, which a mirror of two interfaces may give after the answer.
+        if invited != dialog.invite_at {
+            tokens = 0;
+        }
+        let (united, ends) = (dialog.tokens.len() > tokens, ended != dialog.bye_at);
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
@@ -199,6 +203,9 @@ impl Roster {
         self.note_farewell(id);
         if united {
             self.unite(id, tokens, out);
+        }
+        if ends {
+            self.unite_with_next(id, out);
         }
         if named {
             self.join_named(id, out);

@@ -22,7 +22,8 @@ pub(super) fn on_behalf(earlier: &Dialog, later: &Dialog) -> bool {
 }
 
 impl Roster {
-    /// A dialog has new tokens: the calls of those that have the same are one with its own.
+    /// A dialog has new tokens, or it is known only now when it began: the calls of those that have the same are one with
+    /// its own.
     pub(super) fn unite(&mut self, id: LegId, from: usize, out: &mut impl Output) {
         let Some(d) = self.legs.get(&id).and_then(|l| l.dialog.as_ref()) else { return };
         if !may_be_leg(d) {
@@ -36,7 +37,7 @@ impl Roster {
             };
             let known = self.sessions.entry(token.clone()).or_default();
             others.extend(known.iter().copied());
-            if known.len() < LEGS_PER_CALL {
+            if known.len() < LEGS_PER_CALL && !known.contains(&id) {
                 known.push(id);
             }
             for other in others {

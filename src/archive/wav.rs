@@ -167,12 +167,11 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// Gives the decoder of a codec, if there is one.
+type Decoders<'a, S> = dyn Fn(&Codec) -> Option<Box<dyn Decode<S>>> + 'a;
+
 /// The tracks of a call, and whether some of it lies beyond what its sound may have at most.
-fn tracks<S>(
-    call: &Assembled,
-    shape: &Shape,
-    decoder: &dyn Fn(&Codec) -> Option<Box<dyn Decode<S>>>,
-) -> (Vec<Track<S>>, bool) {
+fn tracks<S>(call: &Assembled, shape: &Shape, decoder: &Decoders<'_, S>) -> (Vec<Track<S>>, bool) {
     let mut out = Vec::new();
     let mut cut = false;
     for s in call.streams.iter().filter(|s| s.is_audible()) {

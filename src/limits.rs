@@ -299,6 +299,12 @@ pub const TROUBLES_KEPT: usize = 20;
 /// Bytes that a spool worker holds while the disk does not take them: 30 s of 200 G.711 calls.
 pub const HELD_BYTES: usize = 64 << 20;
 
+/// The same for one leg, whose file alone may be what takes nothing: six minutes of G.711.
+pub const LEG_HELD_BYTES: usize = 8 << 20;
+
+/// Bytes that a spool worker gathers while the disk takes them: full buffers of 6,000 legs. With more, none gets full.
+pub const BUFFERED_BYTES: usize = 192 << 20;
+
 /// Streams told apart in one leg and reported in one call; what is more is counted as an event. Phones make a few,
 /// fuzzers millions.
 pub const STREAMS_PER_CALL: usize = 1_024;

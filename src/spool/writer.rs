@@ -10,7 +10,7 @@ use crate::call::listener::Track;
 use crate::call::note::{Note, Place};
 use crate::call::switchboard::LegId;
 use crate::disk::Disk;
-use crate::limits::{HELD_BYTES, SPOOL_BUFFER_BYTES};
+use crate::limits::{BUFFERED_BYTES, HELD_BYTES, LEG_HELD_BYTES, SPOOL_BUFFER_BYTES};
 use crate::time::CaptureTime;
 use hashbrown::HashMap;
 use std::io::{self, Write};
@@ -102,18 +102,21 @@ impl SpoolWriter {
     /// # Errors
     /// When a full buffer cannot be written. It is kept.
     pub fn append(&mut self, leg: LegId, track: Track, at: CaptureTime, record: &[u8]) -> io::Result<()> {
+        let made_room = self.make_room(record.len());
         let Some(l) = self.legs.get_mut(&leg) else {
-            return Ok(());
+            return made_room;
         };
         // Signalling is little and without it media are worth less: it may have twice the room.
         let room = match track {
             Track::Signalling => 2 * HELD_BYTES,
             Track::Media => HELD_BYTES,
         };
-        if self.held + record.len() > room {
+        // One leg whose file takes nothing is not to fill what is there for all.
+        let own = l.packets.waiting.len() + record.len() > LEG_HELD_BYTES;
+        if own || (self.refused && self.held + record.len() > room) {
             l.let_go = l.let_go.and(at);
             self.let_go += 1;
-            return Ok(());
+            return made_room;
         }
         if track == Track::Signalling {
             l.signalling.waiting.extend_from_slice(record);
@@ -123,14 +126,25 @@ impl SpoolWriter {
         self.held += record.len();
         let full = l.packets.waiting.len() >= SPOOL_BUFFER_BYTES;
         self.list(leg);
-        if full && !self.refused { self.write(leg) } else { Ok(()) }
+        if full && !self.refused { made_room.and(self.write(leg)) } else { made_room }
+    }
+
+    /// Thousands of legs fill the memory before one of them fills its buffer: all are written then.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        if self.refused || self.held + bytes <= BUFFERED_BYTES {
+            return Ok(());
+        }
+        let flushed = self.flush();
+        // Whatever it was that kept them here, it is not tried again with each packet.
+        self.refused |= self.held + bytes > BUFFERED_BYTES;
+        flushed
     }
 
     /// Appends a note to a leg.
     pub fn note(&mut self, leg: LegId, note: &Note) {
         let Some(l) = self.legs.get_mut(&leg) else { return };
         let line = note_line(note, [&l.signalling, &l.packets].map(Tail::end));
-        if self.held + line.len() <= 2 * HELD_BYTES {
+        if !self.refused || self.held + line.len() <= 2 * HELD_BYTES {
             self.held += line.len();
             l.notes.waiting.extend_from_slice(&line);
             self.list(leg);
@@ -298,5 +312,75 @@ impl Tail {
         self.written += (header.len() + self.waiting.len()) as u64;
         self.waiting.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::Step;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    const RECORD: [u8; 20_000] = [7; 20_000];
+
+    fn append(w: &mut SpoolWriter, leg: u64) -> bool {
+        w.append(LegId(leg), Track::Media, CaptureTime(1), &RECORD).is_ok()
+    }
+
+    #[test]
+    fn more_legs_than_buffers_lose_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let mut w = SpoolWriter::new(root.path().to_owned(), Disk::default());
+        let legs = (BUFFERED_BYTES / RECORD.len()) as u64 + 1000;
+        for leg in 0..legs {
+            w.open(LegId(leg), &leg.to_string());
+            assert!(append(&mut w, leg) && w.held <= BUFFERED_BYTES);
+        }
+        assert_eq!(w.let_go, 0);
+        w.flush().unwrap();
+        let written =
+            |leg: u64| std::fs::metadata(root.path().join(leg.to_string()).join(PACKETS)).unwrap().len();
+        assert!((0..legs).all(|leg| written(leg) == (FILE_HEADER.len() + RECORD.len()) as u64));
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_costs_what_is_beyond_the_bound() {
+        let root = tempfile::tempdir().unwrap();
+        let full = Arc::new(AtomicBool::new(true));
+        let is_full = full.clone();
+        let fault = move |_: Step, _: &Path| match is_full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        };
+        let mut w = SpoolWriter::new(root.path().to_owned(), Disk::faulty(fault));
+        for leg in 0..100 {
+            w.open(LegId(leg), &leg.to_string());
+        }
+        let n = HELD_BYTES / RECORD.len() + 500;
+        let refused = (0..n as u64).filter(|i| !append(&mut w, i % 100)).count();
+        assert_eq!(refused, 1, "after the first refusal it is not asked with each packet");
+        assert!(w.held <= HELD_BYTES && (500..=501).contains(&w.let_go));
+        full.store(false, Ordering::Relaxed);
+        w.flush().unwrap();
+        assert!(w.held == 0 && append(&mut w, 1));
+    }
+
+    #[test]
+    fn a_leg_whose_file_takes_nothing_costs_no_other_leg() {
+        let root = tempfile::tempdir().unwrap();
+        let fault = |_: Step, path: &Path| match path.to_string_lossy().contains("bad") {
+            true => Err(io::Error::other("a bad block")),
+            false => Ok(()),
+        };
+        let mut w = SpoolWriter::new(root.path().to_owned(), Disk::faulty(fault));
+        w.open(LegId(0), "bad");
+        w.open(LegId(1), "good");
+        for _ in 0..BUFFERED_BYTES / RECORD.len() + 100 {
+            append(&mut w, 0);
+            assert!(append(&mut w, 1));
+        }
+        assert!(w.held <= LEG_HELD_BYTES + SPOOL_BUFFER_BYTES);
+        assert_eq!(w.legs[&LegId(1)].let_go.packets, 0);
     }
 }

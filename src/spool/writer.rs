@@ -322,7 +322,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    const RECORD: [u8; 20_000] = [7; 20_000];
+    static RECORD: [u8; 20_000] = [7; 20_000];
 
     fn append(w: &mut SpoolWriter, leg: u64) -> bool {
         w.append(LegId(leg), Track::Media, CaptureTime(1), &RECORD).is_ok()

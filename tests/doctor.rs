@@ -346,6 +346,49 @@ fn one_direction_of_media() {
 }
 
 #[test]
+fn one_party_of_recordings_never_comes() {
+    let session = |m: &mut Mirror, n: u16, both: bool| {
+        let start = i64::from(n) * 20_000;
+        let lines = |from: &str, port: u16, way: &str| {
+            let line = |port: u16| format!("m=audio {port} RTP/AVP 0\r\na={way}\r\n");
+            format!("v=0\r\nc=IN IP4 {from}\r\n{}{}", line(port), line(port + 2))
+        };
+        let head = |cseq: &str, tag: &str, body: &str| {
+            format!(
+                "Call-ID: s{n}\r\nCSeq: {cseq}\r\nRequire: siprec\r\nFrom: <sip:a@x>;tag=1\r\nTo: <sip:b@x>{tag}\r\n\
+                 Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let mut say = |ms: i64, from, to, first: &str, rest: &str| {
+            let message = format!("{first}\r\n{rest}");
+            m.udp((start + ms) * 1_000, PLAIN, (from, 5060), (to, 5060), message.as_bytes());
+        };
+        let (here, there) = (4000 + 10 * n, 5000 + 10 * n);
+        say(0, A, B, "INVITE sip:b@x SIP/2.0", &head("1 INVITE", "", &lines(A, here, "sendonly")));
+        say(10, B, A, "SIP/2.0 200 OK", &head("1 INVITE", ";tag=2", &lines(B, there, "recvonly")));
+        say(20, A, B, "ACK sip:b@x SIP/2.0", &head("1 ACK", ";tag=2", ""));
+        let ms = start + 100..start + 10_000;
+        m.speech(ms.clone(), (A, here), (B, there), u32::from(n), |_| false);
+        if both {
+            m.speech(ms, (A, here + 2), (B, there + 2), 100 + u32::from(n), |_| false);
+        }
+    };
+    let mirror = |both: &[bool]| {
+        let mut m = Mirror::default();
+        (0..).zip(both).for_each(|(n, both)| session(&mut m, n, *both));
+        m
+    };
+    assert_eq!(mirror(&[true, true]).words(), [""; 0]);
+    let f = mirror(&[false, true, false]).finding("recording-stream-missing");
+    assert_eq!((number(&f, "recordings"), number(&f, "lacking")), (3, 2));
+    assert!(f.severity == Severity::Problem && f.text.contains("10.0.0.2:5002 of a to b"), "{}", f.text);
+    // One party may say nothing.
+    let f = mirror(&[false, true, true]).finding("recording-stream-missing");
+    assert_eq!(f.severity, Severity::Note);
+}
+
+#[test]
 fn one_direction_of_signalling_but_not_a_server_that_is_dead() {
     for silent in [A, B] {
         let mut m = Mirror::default();

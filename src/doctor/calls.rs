@@ -1,6 +1,7 @@
 //! Calls as their signalling describes them, held against the media that is there.
 
 use super::finding::{Finding, Severity, count, examples};
+use super::lines;
 use super::streams::Stream;
 use crate::limits::{DOCTOR_ENTRIES, EXAMPLES};
 use crate::time::CaptureTime;
@@ -44,6 +45,8 @@ struct Call {
     others: Vec<Side>,
     /// All addresses of media that were described, also those of further streams.
     places: Vec<Endpoint>,
+    /// Of a recording: where the recorder takes each of its streams.
+    lines: Vec<Endpoint>,
     /// It was paused or on hold at a time.
     held: bool,
     answered: Option<(CaptureTime, String)>,
@@ -73,6 +76,9 @@ struct Judged<'a> {
     both: u64,
     silent: Vec<&'a Call>,
     one_way: Vec<String>,
+    /// Recordings of several streams, and the streams that some of them lack.
+    several: u64,
+    lacking: Vec<String>,
 }
 
 /// Calls and the addresses of media.
@@ -130,6 +136,10 @@ impl Calls {
         }
         if m.method() == b"INVITE" && m.status().is_some_and(|s| (200..300).contains(&s)) {
             c.answered.get_or_insert((at, tag("to")));
+            if c.recorder {
+                let taken = all.iter().filter(|m| m.kind == "audio" && m.direction != Direction::Inactive);
+                c.lines.extend(taken.filter_map(|m| m.address).take(PLACES.saturating_sub(c.lines.len())));
+            }
         }
         if m.is_request("BYE") || m.is_request("CANCEL") {
             c.ended.get_or_insert(at);
@@ -189,9 +199,17 @@ impl Calls {
     /// Holds the calls against their media.
     fn judged(&self, now: CaptureTime) -> Judged<'_> {
         let (mut n, mut both, mut silent, mut one_way) = (0, 0, Vec::new(), Vec::new());
+        let (mut several, mut lacking) = (0, Vec::new());
         for c in self.all.values() {
             if c.records(now) {
                 n += 1;
+                let to = || c.lines.iter().map(|l| self.place(*l).to);
+                // Two streams to one port cannot be told apart by it.
+                if c.lines.iter().skip(1).any(|l| Some(l) != c.lines.first()) && to().any(|n| n >= ENOUGH) {
+                    several += 1;
+                    let absent = c.lines.iter().find(|l| self.place(**l).to < THERE);
+                    lacking.extend(absent.map(|l| format!("{l} of {}", c.name)));
+                }
                 let heard = |e: &Endpoint| self.place(*e).to + self.place(*e).from > 0;
                 if !c.places.iter().any(heard) {
                     silent.push(c);
@@ -209,21 +227,21 @@ impl Calls {
                 one_way.push(format!("{a} > {b} of {}", c.name));
             }
         }
-        Judged { calls: n, both, silent, one_way }
+        Judged { calls: n, both, silent, one_way, several, lacking }
     }
 
     /// Answered calls of long enough, and those of them that had all the media that they should.
     pub(super) fn counted(&self, now: CaptureTime) -> (u64, u64) {
         let j = self.judged(now);
-        (j.calls, j.calls - (j.silent.len() + j.one_way.len()) as u64)
+        (j.calls, j.calls - (j.silent.len() + j.one_way.len() + j.lacking.len()) as u64)
     }
 
     /// `sampled`: the ends of calls may not have been heard, and so a call without media may be over.
     pub(super) fn findings(&self, now: CaptureTime, sampled: bool) -> Vec<Finding> {
-        let Judged { calls: n, both, mut silent, mut one_way } = self.judged(now);
+        let Judged { calls: n, both, mut silent, mut one_way, several, lacking } = self.judged(now);
         silent.sort_by(|a, b| a.name.cmp(&b.name));
         one_way.sort();
-        let mut out = Vec::new();
+        let mut out: Vec<Finding> = lines::finding(several, lacking).into_iter().collect();
         if !one_way.is_empty() {
             let missing = one_way.len() as u64;
             let shown: Vec<String> = one_way.iter().take(EXAMPLES).cloned().collect();
@@ -332,6 +350,7 @@ impl Call {
             offer: Side { tag, media: None },
             others: Vec::new(),
             places: Vec::new(),
+            lines: Vec::new(),
             held: false,
             answered: None,
             ended: None,

@@ -8,6 +8,7 @@ mod calls;
 mod capture;
 mod copies;
 mod finding;
+mod lines;
 mod loss;
 mod path;
 mod pieces;

@@ -164,20 +164,10 @@ impl<'f> Voice<'f> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::Cue;
+    use super::super::source::{Cue, Fixed};
     use super::*;
     use crate::media::codec::decoder;
     use crate::wire::sdp::Codec;
-
-    struct Fixed(Vec<u8>);
-
-    impl Payloads for Fixed {
-        fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
-            out.clear();
-            out.extend_from_slice(&self.0[place as usize..place as usize + usize::from(length)]);
-            Ok(())
-        }
-    }
 
     /// Channel, rate, and packets of (start, samples).
     type L16Track = (usize, u32, Vec<(i64, Vec<i16>)>);

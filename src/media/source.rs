@@ -115,3 +115,17 @@ impl<S: Copy> Source<S> {
         Ok(())
     }
 }
+
+/// Payloads for tests.
+#[cfg(test)]
+pub(super) struct Fixed(pub(super) Vec<u8>);
+
+#[cfg(test)]
+impl Payloads for Fixed {
+    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
+        out.clear();
+        let at = place as usize..place as usize + usize::from(length);
+        out.extend_from_slice(self.0.get(at).unwrap_or_default());
+        Ok(())
+    }
+}

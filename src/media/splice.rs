@@ -58,20 +58,10 @@ pub fn splice(
 mod tests {
     use super::super::codec::{AsIs, decoder};
     use super::super::mix::render;
-    use super::super::source::Cue;
+    use super::super::source::{Cue, Fixed};
     use super::*;
     use crate::wire::sdp::Codec;
     use proptest::prelude::*;
-
-    struct Fixed(Vec<u8>);
-
-    impl Payloads for Fixed {
-        fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
-            out.clear();
-            out.extend_from_slice(&self.0[place as usize..place as usize + usize::from(length)]);
-            Ok(())
-        }
-    }
 
     fn track<S>(
         channel: usize,

@@ -1,8 +1,8 @@
 //! A leg's spool as it may lie on a disk, with any packets and notes in it: read, made into a recording, or refused. What
 //! is sealed has each packet, and sound that is no longer than its limit.
 //!
-//! An input is that of `listener`, where a link type of raw IP is a packet of the spool (an odd step: of its signalling; of every other one, of both files)
-//! and any other a line of its notes. Ends with the damage that a loss of power does: the last byte says how much of the
+//! An input is that of `listener`, where a link type of raw IP is a packet of the spool (an odd step: of its signalling; of
+//! every other one, of both files) and any other a line of its notes. Ends with the damage that a loss of power does: the last byte says how much of the
 //! media is cut off.
 #![no_main]
 
@@ -10,7 +10,7 @@ use earwitness_fuzz::archive::finish::{Archive, Job, Outcome};
 use earwitness_fuzz::archive::settle::Claim;
 use earwitness_fuzz::call::listener::Over;
 use earwitness_fuzz::disk::Disk;
-use earwitness_fuzz::spool::format::{FILE_HEADER, PACKETS, NOTES, SIGNALLING, record_header};
+use earwitness_fuzz::spool::format::{FILE_HEADER, NOTES, PACKETS, SIGNALLING, record_header};
 use earwitness_fuzz::spool::read;
 use earwitness_fuzz::{frames, scratch};
 use libfuzzer_sys::fuzz_target;

@@ -197,7 +197,7 @@ fn stopped_again_and_again() {
     alike(&one(dir.path()), &replayed(name));
 }
 
-/// The media file of the one leg in the spool.
+/// The file of all packets of the one leg in the spool.
 fn media(data: &Path) -> std::path::PathBuf {
     let spool = data.join("spool");
     let name = names(&spool).into_iter().find(|n| n.ends_with("packets.pcap")).unwrap();

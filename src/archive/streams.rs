@@ -32,7 +32,7 @@ pub struct Voice {
 /// A packet of sound: where its payload is, and where it belongs. Kept small, for long calls have millions.
 #[derive(Clone, Copy, Debug)]
 pub struct Said {
-    /// Offset of the payload in the leg's media file.
+    /// Offset of the payload in the leg's file of all packets.
     pub place: u64,
     /// Where the sound begins.
     pub spot: Place,

@@ -32,7 +32,7 @@ pub struct Written {
 /// Bits of a payload's place that are its offset in the media file; above them is the leg.
 const OFFSET_BITS: u32 = 44;
 
-/// Reads payloads from the media files of the legs, through a buffer that moves forward.
+/// Reads payloads from the files of the legs, through a buffer that moves forward.
 struct SpoolPayloads {
     files: Vec<Option<File>>,
     buffer: Vec<u8>,

@@ -1,4 +1,4 @@
-//! I/O. Calls in progress on disk: a folder a dialog, in it `signalling.pcap` and `media.pcap`.
+//! I/O. Calls in progress on disk: a folder a dialog, in it `packets.pcap` and `signalling.pcap`.
 
 mod clock;
 pub mod format;

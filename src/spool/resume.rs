@@ -226,7 +226,7 @@ mod tests {
         ip::packet(end("10.0.0.1"), end("10.0.0.2"), protocol::UDP, &transport::udp_bytes(port, 9, &rtp))
     }
 
-    /// A media file of these payload lengths, and where its records end.
+    /// A file of these payload lengths, and where its records end.
     fn file(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = FILE_HEADER.to_vec();
         let mut ends = Vec::new();

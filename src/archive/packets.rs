@@ -177,6 +177,29 @@ mod tests {
     }
 
     #[test]
+    fn the_spool_of_an_older_build_is_whole() {
+        let (root, mut writer) = spool(&call());
+        let folder = root.path().join("leg");
+        let record = |i: i64, n| {
+            let at = CaptureTime::from_parts(1_700_000_000 + i, 0);
+            [&record_header(at, speech(n).len() as u32)[..], &speech(n)].concat()
+        };
+        let media = [FILE_HEADER.to_vec(), record(1, 1), record(3, 2)].concat();
+        fs::remove_file(folder.join(PACKETS)).unwrap();
+        fs::write(folder.join("media.pcap"), &media).unwrap();
+        let note = r#"{"note":"restart","from":"2023-11-14T22:13:20Z","to":"2023-11-14T22:13:21Z","signalling":24,"media":24}"#;
+        fs::write(folder.join("notes.jsonl"), format!("{note}\n")).unwrap();
+        let left = crate::spool::resume::look(root.path()).unwrap();
+        assert_eq!((left.legs.len(), left.legs[0].lengths[1]), (1, media.len() as u64));
+        assert_eq!(read::leg(&folder).unwrap().notes.len(), 1);
+        assert_eq!(sealed(root.path()), (1, told(&call())));
+        // And is gone on with.
+        writer.resume(LEG, folder, left.legs[0].lengths);
+        append(&mut writer, &[(Track::Media, 100, speech(9))]);
+        assert_eq!(sealed(root.path()).1.len(), 6);
+    }
+
+    #[test]
     fn what_is_sealed_is_never_written_to_again() {
         let (root, mut writer) = spool(&call());
         let (folder, at) = (root.path().join("leg"), root.path().join("sealed"));

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// All packets of the leg in the order they came, signalling and media: what a recording's packets are made of.
 pub const PACKETS: &str = "packets.pcap";
+/// What builds before 2026-11-23 called it, with media alone in it. Read as it is, for a leg of theirs is gone on with.
+pub const PACKETS_BEFORE: &str = "media.pcap";
 /// The SIP among them once more: small, so that a dialog is known again without its hours of media being read.
 pub const SIGNALLING: &str = "signalling.pcap";
 
@@ -38,6 +40,7 @@ pub struct Noted {
     /// Length of the signalling file when it was made.
     pub signalling: u64,
     /// Length of the file of all packets when it was made.
+    #[serde(alias = "media")]
     pub all: u64,
 }
 

@@ -1,5 +1,6 @@
 //! What a recorder that was killed left in the spool: legs, grouped into the calls they are of.
 
+use super::format::{PACKETS, PACKETS_BEFORE};
 use super::read::{self, LegStory};
 use crate::call::note::Note;
 use crate::call::pairing::Pairing;
@@ -23,9 +24,22 @@ pub struct Leftover {
 /// # Errors
 /// When its folder cannot be listed.
 pub fn look(root: &Path) -> io::Result<Leftover> {
+    adopt(root)?;
     let (calls, unreadable) = outlines(root)?;
     let folders = |legs: Vec<LegStory>| legs.into_iter().map(|l| l.folder).collect();
     Ok(Leftover { calls: calls.into_iter().map(folders).collect(), unreadable })
+}
+
+/// Brings the spool of an older build to the names of this one.
+pub(super) fn adopt(root: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let folder = entry?.path();
+        let (old, new) = (folder.join(PACKETS_BEFORE), folder.join(PACKETS));
+        if old.is_file() && !new.exists() {
+            fs::rename(old, new)?;
+        }
+    }
+    Ok(())
 }
 
 /// The outlines of the legs of each call, in order of time; and what could not be read.

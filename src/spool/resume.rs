@@ -42,6 +42,7 @@ pub struct Left {
 /// # Errors
 /// When its folder cannot be listed.
 pub fn look(root: &Path) -> io::Result<Left> {
+    super::leftover::adopt(root)?;
     let mut left = Left::default();
     let mut legs = Vec::new();
     for entry in fs::read_dir(root)? {

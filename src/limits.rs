@@ -150,6 +150,10 @@ pub const PREBUFFER_FLOWS: usize = 20_000;
 /// Flows known to the switchboard at once: four a call (two streams, their RTCP).
 pub const FLOWS: usize = 4 * DIALOGS;
 
+/// How long packets of a flow are taken for its leg's without a look at the leg: of five packets, four. A leg knows when it
+/// had media to within this, a hundredth of the shortest patience.
+pub const LEASE: Duration = Duration::from_millis(100);
+
 /// Flows remembered of one leg; a phone makes a few, a fuzzer on an RTP port as many as it sends packets.
 pub const FLOWS_PER_LEG: usize = 1_024;
 
@@ -225,6 +229,10 @@ pub const LEDGER_LINGER: Duration = Duration::from_millis(250);
 
 /// Buffer of one spool file before it is appended, bytes.
 pub const SPOOL_BUFFER_BYTES: usize = 32 << 10;
+
+/// The largest file that a finisher reads or writes in one piece, bytes, and what it keeps of a call so that it need not be
+/// read again: five minutes of two directions of G.711.
+pub const FILE_IN_MEMORY: usize = 8 << 20;
 
 /// How long the kernel gathers packets of an interface into a block before it hands it over, milliseconds.
 pub const BLOCK_MS: i32 = 20;

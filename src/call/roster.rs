@@ -227,8 +227,15 @@ impl Roster {
         counters: &mut Counters,
         out: &mut impl Output,
     ) {
+        if let Some(leg) = self.switchboard.leased(self.now, &flow) {
+            counters.media += 1;
+            return out.packet(leg, Track::Media, at, ip_packet);
+        }
         match self.switchboard.route(at, flow) {
-            Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
+            Route::Leg(leg) => {
+                self.keep(at, leg, ip_packet, counters, out);
+                self.switchboard.lease(self.now, &flow);
+            }
             Route::Tied(leg) => {
                 self.keep(at, leg, ip_packet, counters, out);
                 self.explain_tie(at, leg, out);

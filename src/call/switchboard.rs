@@ -6,7 +6,7 @@
 
 use super::ended::Ended;
 use super::offer::Claim;
-use crate::limits::{FLOWS, FLOWS_PER_LEG, MEDIA_LINGER, OWNERS_PER_PLACE, SECOND_FLOWS};
+use crate::limits::{FLOWS, FLOWS_PER_LEG, LEASE, MEDIA_LINGER, OWNERS_PER_PLACE, SECOND_FLOWS};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -74,11 +74,28 @@ struct LegMedia {
     left_out: LeftOut,
 }
 
+/// What a flow is tied to. It is all that most packets touch: of ten thousand calls, legs are in no cache.
+#[derive(Clone, Copy)]
+struct Tied {
+    leg: LegId,
+    /// For [`LEASE`] from then on its packets are the leg's, whatever else is known of it.
+    leased_at: CaptureTime,
+}
+
+impl Tied {
+    /// Before all times.
+    const NEVER: CaptureTime = CaptureTime(i64::MIN);
+
+    fn to(leg: LegId) -> Self {
+        Self { leg, leased_at: Self::NEVER }
+    }
+}
+
 /// The map from media to legs.
 #[derive(Default)]
 pub struct Switchboard {
     places: HashMap<Endpoint, Owners>,
-    flows: HashMap<FlowKey, LegId>,
+    flows: HashMap<FlowKey, Tied>,
     /// The same flows by where they go.
     arriving: BTreeSet<(Endpoint, FlowKey)>,
     legs: HashMap<LegId, LegMedia>,
@@ -118,18 +135,19 @@ impl Switchboard {
         let m = self.legs.entry(alone).or_default();
         (m.of, m.ended_at) = (Some(dialog), ended_at);
         self.legs.entry(dialog).or_default().joined.push(alone);
+        self.revoke(alone);
     }
 
     /// Ties a flow to a leg that no signalling describes.
     pub fn tie(&mut self, leg: LegId, flow: FlowKey) {
         self.legs.entry(leg).or_default().flows.push(flow);
-        self.flows.insert(flow, leg);
+        self.flows.insert(flow, Tied::to(leg));
         self.arriving.insert((flow.destination, flow));
         self.count(flow, leg, |n| n + 1);
     }
 
     fn untie(&mut self, flow: FlowKey) {
-        if let Some(leg) = self.flows.remove(&flow) {
+        if let Some(Tied { leg, .. }) = self.flows.remove(&flow) {
             self.arriving.remove(&(flow.destination, flow));
             self.count(flow, leg, |n| n.saturating_sub(1));
         }
@@ -142,10 +160,36 @@ impl Switchboard {
         }
     }
 
+    /// The leg of a flow whose packets need no closer look now.
+    #[must_use]
+    pub fn leased(&self, now: CaptureTime, flow: &FlowKey) -> Option<LegId> {
+        let tied = self.flows.get(flow)?;
+        // Also when the clock was set back meanwhile.
+        let age = now.0.wrapping_sub(tied.leased_at.0);
+        (0..LEASE.as_nanos() as i64).contains(&age).then_some(tied.leg)
+    }
+
+    /// A packet was looked at closely: those behind it need not be for a while.
+    pub fn lease(&mut self, now: CaptureTime, flow: &FlowKey) {
+        let Some(tied) = self.flows.get_mut(flow) else { return };
+        if self.legs.get(&tied.leg).is_some_and(|l| l.ended_at.is_none()) {
+            tied.leased_at = now;
+        }
+    }
+
+    /// Something about a leg has changed: its packets are looked at again.
+    pub fn revoke(&mut self, leg: LegId) {
+        for f in self.legs.get(&leg).into_iter().flat_map(|l| &l.flows) {
+            if let Some(tied) = self.flows.get_mut(f).filter(|t| t.leg == leg) {
+                tied.leased_at = Tied::NEVER;
+            }
+        }
+    }
+
     /// Where a packet of this flow belongs at this time.
     pub fn route(&mut self, at: CaptureTime, flow: FlowKey) -> Route {
-        if let Some(leg) = self.flows.get(&flow) {
-            return self.open_or_ended(at, *leg);
+        if let Some(tied) = self.flows.get(&flow) {
+            return self.open_or_ended(at, tied.leg);
         }
         let Some((leg, address)) = self.best(at, flow) else {
             return if self.ended.contains(&flow) { Route::Ended } else { Route::Unclaimed };
@@ -171,11 +215,17 @@ impl Switchboard {
     /// The leg's dialog has ended: its media counts for [`MEDIA_LINGER`] more.
     pub fn end(&mut self, leg: LegId, at: Option<CaptureTime>) {
         let Some(l) = self.legs.get_mut(&leg) else { return };
+        if l.ended_at == at {
+            return;
+        }
         l.ended_at = at;
-        for m in l.joined.clone() {
+        let joined = l.joined.clone();
+        self.revoke(leg);
+        for m in joined {
             if let Some(m) = self.legs.get_mut(&m) {
                 m.ended_at = at;
             }
+            self.revoke(m);
         }
     }
 
@@ -183,7 +233,7 @@ impl Switchboard {
     pub fn remove(&mut self, leg: LegId, at: CaptureTime) -> Vec<FlowKey> {
         let Some(l) = self.legs.remove(&leg) else { return Vec::new() };
         for f in l.flows.iter().copied() {
-            if self.flows.get(&f) == Some(&leg) {
+            if self.flows.get(&f).is_some_and(|t| t.leg == leg) {
                 self.untie(f);
                 if l.ended_at.is_some() {
                     self.ended.insert(&f, at);
@@ -217,7 +267,8 @@ impl Switchboard {
 
     fn own(&mut self, address: Endpoint, mut owner: Owner) {
         let l = self.legs.entry(owner.leg).or_default();
-        let here = |f: &&FlowKey| f.destination == address && self.flows.get(*f) == Some(&owner.leg);
+        let here =
+            |f: &&FlowKey| f.destination == address && self.flows.get(*f).is_some_and(|t| t.leg == owner.leg);
         owner.flows = l.flows.iter().filter(here).count();
         if !l.owned.contains(&address) {
             l.owned.push(address);
@@ -287,118 +338,4 @@ impl Switchboard {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::offer::{Said, Side};
-    use super::*;
-    use crate::limits::{MEDIA_BEFORE_ITS_ANSWER, TOMBSTONE_AGE};
-    use crate::wire::sdp;
-
-    fn end(s: &str) -> Endpoint {
-        s.parse::<std::net::SocketAddr>().unwrap().into()
-    }
-
-    fn claims(sides: &[(&str, u16)]) -> Vec<Claim> {
-        let describe = |(ip, port): &(&str, u16)| {
-            sdp::parse(format!("c=IN IP4 {ip}\nm=audio {port} RTP/AVP 0\n").as_bytes()).remove(0)
-        };
-        sides
-            .iter()
-            .map(|s| Claim {
-                at: CaptureTime(0),
-                side: Side::Caller,
-                index: 0,
-                media: describe(s),
-                said: Said::default(),
-            })
-            .collect()
-    }
-
-    fn flow(source: &str, destination: &str, ssrc: u32) -> FlowKey {
-        FlowKey { source: end(source), destination: end(destination), ssrc }
-    }
-
-    /// Tied just now or before: it is the leg's.
-    fn route(s: &mut Switchboard, at: CaptureTime, f: FlowKey) -> Route {
-        match s.route(at, f) {
-            Route::Tied(leg) => Route::Leg(leg),
-            other => other,
-        }
-    }
-
-    const T0: CaptureTime = CaptureTime(0);
-
-    #[test]
-    fn both_ways_rtcp_and_symmetric() {
-        let mut s = Switchboard::default();
-        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
-        for f in [
-            flow("10.0.0.1:4000", "10.0.0.2:5000", 1),
-            flow("10.0.0.2:5000", "10.0.0.1:4000", 2),
-            flow("10.0.0.1:4001", "10.0.0.2:5001", 0),
-            flow("10.0.0.1:4000", "192.0.2.1:9", 1),
-        ] {
-            assert_eq!(route(&mut s, T0, f), Route::Leg(LegId(1)), "{f:?}");
-        }
-        assert_eq!(route(&mut s, T0, flow("10.0.0.1:4444", "192.0.2.1:9", 1)), Route::Unclaimed);
-    }
-
-    #[test]
-    fn a_reused_port_is_told_apart_by_source() {
-        let mut s = Switchboard::default();
-        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
-        let old = flow("10.0.0.1:4000", "10.0.0.9:5000", 1);
-        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
-        s.claim(LegId(2), &claims(&[("10.0.0.3", 4000), ("10.0.0.9", 5000)]));
-        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
-        assert_eq!(route(&mut s, T0, flow("10.0.0.3:4000", "10.0.0.9:5000", 1)), Route::Leg(LegId(2)));
-    }
-
-    #[test]
-    fn media_before_the_answer_of_its_call_is_no_second_stream_of_another() {
-        let mut s = Switchboard::default();
-        let all = claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]);
-        s.claim(LegId(1), &all);
-        let [old, new] = [1, 2].map(|n| flow(&format!("10.0.0.1:2400{n}"), "10.0.0.9:5000", n));
-        for f in [old, new] {
-            assert_eq!(route(&mut s, T0, f), Route::Leg(LegId(1)));
-        }
-        let mut claimed = |leg, at| {
-            let named = s.claim(LegId(leg), &all);
-            s.reconsider(at, LegId(leg), &named, |_| true)
-        };
-        assert!(claimed(2, T0 + MEDIA_BEFORE_ITS_ANSWER * 2).is_empty());
-        assert_eq!(claimed(3, T0 + MEDIA_BEFORE_ITS_ANSWER), [(new, LegId(1), tie::SECOND)]);
-        assert_eq!(route(&mut s, T0, new), Route::Leg(LegId(3)));
-        assert_eq!(route(&mut s, T0, old), Route::Leg(LegId(1)));
-    }
-
-    #[test]
-    fn two_legs_from_one_phone_to_one_port_get_a_stream_each() {
-        let mut s = Switchboard::default();
-        for leg in [1, 2] {
-            s.claim(LegId(leg), &claims(&[("10.0.0.1", 4000), ("10.0.0.9", 5000)]));
-        }
-        let a = route(&mut s, T0, flow("10.0.0.1:24000", "10.0.0.9:5000", 7));
-        let b = route(&mut s, T0, flow("10.0.0.1:24002", "10.0.0.9:5000", 7));
-        assert_ne!(a, b);
-    }
-
-    #[test]
-    fn after_the_end() {
-        let mut s = Switchboard::default();
-        let f = flow("10.0.0.1:4000", "10.0.0.2:5000", 1);
-        s.claim(LegId(1), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
-        s.end(LegId(1), Some(T0));
-        assert_eq!(route(&mut s, T0 + MEDIA_LINGER, f), Route::Leg(LegId(1)));
-        let late = T0 + MEDIA_LINGER * 3;
-        assert_eq!(route(&mut s, late, f), Route::Ended);
-        s.remove(LegId(1), late);
-        assert_eq!(route(&mut s, late, f), Route::Ended);
-        s.claim(LegId(2), &claims(&[("10.0.0.1", 4000), ("10.0.0.2", 5000)]));
-        assert_eq!(route(&mut s, late, f), Route::Leg(LegId(2)));
-        s.sweep(late + TOMBSTONE_AGE);
-        s.remove(LegId(2), late);
-        assert_eq!(route(&mut s, late, f), Route::Unclaimed);
-        assert!(s.places.is_empty() && s.flows.is_empty() && s.legs.is_empty());
-    }
-}
+mod tests;

@@ -32,7 +32,7 @@ impl Switchboard {
     ) -> Vec<(FlowKey, LegId, &'static str)> {
         let better = |f: &FlowKey| {
             // A flow that is listed is tied.
-            let old = *self.flows.get(f)?;
+            let old = self.flows.get(f)?.leg;
             let gone = Some((*f, old, tie::ENDED));
             let Some(l) = self.legs.get(&old) else { return gone };
             let alone = l.known.is_empty() && l.of.is_none();

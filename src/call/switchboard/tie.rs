@@ -95,7 +95,7 @@ impl Switchboard {
 
     /// A packet came after the end of the call it would have been of. Says nothing when that is sealed already.
     pub(in crate::call) fn came_late(&mut self, at: CaptureTime, flow: FlowKey) {
-        let leg = self.flows.get(&flow).copied().or_else(|| self.best(at, flow).map(|b| b.0));
+        let leg = self.flows.get(&flow).map(|t| t.leg).or_else(|| self.best(at, flow).map(|b| b.0));
         if let Some(l) = leg.and_then(|l| self.legs.get_mut(&l)) {
             l.left_out.late += 1;
             l.left_out.late_at = l.left_out.late_at.max(at);

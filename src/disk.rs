@@ -101,25 +101,44 @@ impl Disk {
     /// As [`fs::rename`].
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.may(Step::Rename, to)?;
-        fs::rename(from, to)?;
+        fs::rename(from, to)
+    }
+
+    /// Gives a file a second name that nothing has.
+    ///
+    /// # Errors
+    /// As [`fs::hard_link`]: the name is taken, another file system, or one that knows no second names.
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.may(Step::Link, to)?;
+        fs::hard_link(from, to)
+    }
+
+    /// Gives a file a second name instead of whatever has it; `beside` is a third one, on the way.
+    ///
+    /// # Errors
+    /// As [`Disk::link`] and [`Disk::rename`].
+    pub fn link_over(&self, from: &Path, beside: &Path, to: &Path) -> io::Result<()> {
+        self.gone(beside)?;
+        self.link(from, beside)?;
+        self.rename(beside, to)?;
         // When both were names of one file, nothing was renamed (POSIX).
-        match fs::remove_file(from) {
+        self.gone(beside)
+    }
+
+    fn gone(&self, path: &Path) -> io::Result<()> {
+        match self.remove(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         }
     }
 
-    /// Gives a file a second name, instead of one that a killed run has left.
+    /// Copies a file.
     ///
     /// # Errors
-    /// As [`fs::hard_link`]: another file system, or one that knows no second names.
-    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.may(Step::Link, to)?;
-        match fs::remove_file(to) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        fs::hard_link(from, to)
+    /// As [`fs::copy`].
+    pub fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.may(Step::Write, to)?;
+        fs::copy(from, to).map(drop)
     }
 
     /// Makes a file that has other names one of its own, with the same bytes.
@@ -128,8 +147,7 @@ impl Disk {
     /// As [`fs::copy`] and [`Disk::rename`].
     pub fn own(&self, path: &Path) -> io::Result<()> {
         let copy = path.with_extension("own");
-        self.may(Step::Write, &copy)?;
-        fs::copy(path, &copy)?;
+        self.copy(path, &copy)?;
         self.rename(&copy, path)
     }
 
@@ -175,6 +193,15 @@ impl Writing {
     /// As [`File::metadata`].
     pub fn names(&self) -> io::Result<u64> {
         self.file.metadata().map(|m| m.nlink())
+    }
+
+    /// Makes sure that its bytes are on the disk.
+    ///
+    /// # Errors
+    /// As [`File::sync_all`].
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.may(Step::Sync, &self.path)?;
+        self.file.sync_all()
     }
 
     /// Cuts the file.

@@ -8,6 +8,7 @@ use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
 use crate::disk::Disk;
+use crate::limits::FILE_IN_MEMORY;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
 use std::ffi::OsString;
@@ -96,7 +97,7 @@ impl Archive {
     /// # Errors
     /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
     pub fn finish<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Outcome, FinishError> {
-        let mut legs = job.folders.iter().map(|f| read::leg(f)).collect::<Result<Vec<LegStory>, _>>()?;
+        let mut legs = self.read(job)?;
         bridge::tell(&mut legs);
         let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
         if let Some(c) = &job.carried {
@@ -120,6 +121,18 @@ impl Archive {
             Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
             Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
         }
+    }
+
+    /// What is small stays in memory, up to so much of a call.
+    fn read(&self, job: &Job) -> Result<Vec<LegStory>, OpenError> {
+        let mut room = FILE_IN_MEMORY as u64;
+        let mut legs = Vec::new();
+        for folder in &job.folders {
+            let leg = read::leg_keeping(folder, room)?;
+            room -= leg.bytes.as_ref().map_or(0, |b| b.len() as u64).min(room);
+            legs.push(leg);
+        }
+        Ok(legs)
     }
 
     fn seal(
@@ -195,7 +208,7 @@ impl Archive {
             duration_s: Some((w.samples as f64 / f64::from(w.sample_rate) * 1e6).round() / 1e6),
             ..row("audio", stem, "wav")
         };
-        Ok(Some(Part { row, at }))
+        Ok(Some(w.file.part(row)))
     }
 
     fn packets(&self, legs: &[LegStory], stem: &Path) -> Result<Option<Part>, FinishError> {
@@ -203,9 +216,9 @@ impl Archive {
             return Ok(None);
         }
         let at = part_of(&self.data.join(stem), "pcap");
-        packets::put(legs, &at, &self.disk)
-            .map_err(|error| FinishError::Write { path: at.clone(), error })?;
-        Ok(Some(Part { row: row("packets", stem, "pcap"), at }))
+        packets::part(legs, row("packets", stem, "pcap"), at.clone(), &self.disk)
+            .map(Some)
+            .map_err(|error| FinishError::Write { path: at, error })
     }
 }
 

@@ -3,12 +3,12 @@
 //! The formats are those of Microsoft's "Multimedia Data Standards Update" (1994): 6 is A-law, 7 is µ-law; both have the
 //! long `fmt ` chunk and a `fact` chunk.
 
-use crate::disk::Writing;
+use super::sink::{Closed, Sink};
 use crate::media::codec::Law;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 
 /// Bytes before the first code word.
-const HEADER: usize = 58;
+pub(super) const HEADER: usize = 58;
 
 /// Takes interleaved code words.
 type Put<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
@@ -18,23 +18,20 @@ type Put<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 /// # Errors
 /// What `sound` or writing answers.
 pub(super) fn write(
-    file: Writing,
+    mut file: Sink,
     law: Law,
     shape: (u16, u32),
     sound: impl FnOnce(&mut Put<'_>) -> io::Result<u64>,
-) -> io::Result<u64> {
-    let mut file = BufWriter::with_capacity(256 << 10, file);
+) -> io::Result<(u64, Closed)> {
     file.write_all(&header(law, shape, 0))?;
     let samples = sound(&mut |words| file.write_all(words))?;
     // Chunks have an even length.
     if samples * u64::from(shape.0) % 2 == 1 {
         file.write_all(&[0])?;
     }
-    file.flush()?;
     file.seek(SeekFrom::Start(0))?;
     file.write_all(&header(law, shape, samples))?;
-    file.flush()?;
-    Ok(samples)
+    Ok((samples, file.close()?))
 }
 
 fn header(law: Law, (channels, rate): (u16, u32), samples: u64) -> [u8; HEADER] {

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod seal;
 pub mod seats;
 pub mod settle;
+mod sink;
 pub mod streams;
 mod timeline;
 pub mod wav;

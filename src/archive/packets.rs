@@ -1,30 +1,32 @@
 //! The packets of a call as one pcap file: signalling and media of all its legs, in order of capture.
 
+use super::seal::{self, Part};
+use crate::call::record::File as FileRow;
 use crate::capture::merge::Merged;
-use crate::disk::Disk;
+use crate::disk::{Disk, Writing};
 use crate::spool::format::{FILE_HEADER, PACKETS, SIGNALLING, record_header};
 use crate::spool::read::{self, LegStory};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Puts the packets of these legs at `path`.
+/// The packets of these legs as a part of a recording, which is at `at` until it is sealed.
 ///
-/// Those of one leg mostly are a file already. It gets a second name, which costs no byte; where the disk knows none,
-/// or the spool is on another one, they are copied.
+/// Those of one leg mostly are a file already, and it is taken as it is.
 ///
 /// # Errors
 /// When the spool cannot be read to its end or the file not be written.
-pub fn put(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<()> {
+pub fn part(legs: &[LegStory], row: FileRow, at: PathBuf, disk: &Disk) -> io::Result<Part> {
     if let [only] = legs
         && only.all_in_one
-        && disk.link(&only.folder.join(PACKETS), path).is_ok()
     {
-        return Ok(());
+        let digest = only.bytes.as_deref().map(seal::digest_of);
+        return Ok(Part::of_spool(row, at, only.folder.join(PACKETS), digest));
     }
-    copy(legs, path, disk)
+    let file = copy(legs, &at, disk)?;
+    Ok(Part::written(row, at, file, None))
 }
 
-fn copy(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<()> {
+fn copy(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<Writing> {
     let mut files = Vec::new();
     let mut twice: Vec<&[u64]> = Vec::new();
     for leg in legs {
@@ -55,10 +57,10 @@ fn copy(legs: &[LegStory], path: &Path, disk: &Disk) -> io::Result<()> {
         })
     {}
     wrote?;
-    out.flush()?;
+    let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     // The story of the call was read from the same files: fewer packets now mean that a disk fails.
     match legs.iter().map(|l| l.packets).sum::<u64>() {
-        all if all == n => Ok(()),
+        all if all == n => Ok(out),
         all => Err(io::Error::other(format!("only {n} of {all} packets of the spool can be read again"))),
     }
 }
@@ -129,7 +131,19 @@ mod tests {
     /// The seconds and packets of what is sealed.
     fn sealed(root: &Path) -> (u64, Vec<(i64, Vec<u8>)>) {
         let at = root.join("sealed");
-        put(&[read::leg(&root.join("leg")).unwrap()], &at, &Disk::default()).unwrap();
+        let (legs, disk) = ([read::leg(&root.join("leg")).unwrap()], Disk::default());
+        let row = FileRow {
+            kind: "packets".to_owned(),
+            path: "sealed".to_owned(),
+            format: "pcap".to_owned(),
+            channels: None,
+            sample_rate: None,
+            duration_s: None,
+            bytes: 0,
+            sha256: String::new(),
+        };
+        part(&legs, row, root.join("part"), &disk).unwrap().settle(&at, &disk).unwrap();
+        assert!(!root.join("part").exists());
         let mut file = read::open(&at).unwrap().unwrap();
         let mut out = Vec::new();
         while let Some(f) = file.next_frame() {

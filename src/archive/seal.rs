@@ -1,14 +1,14 @@
 //! Invariant 7: a ledger row never points at a file that is not safely there.
 //!
-//! Files are written under names ending in `.part`. [`Sealed::seal`] then, in this order, 1. writes the record beside
-//! them, 2. syncs them and it, 3. renames them, the record last, 4. syncs their folder; and only the [`Sealed`] it
-//! returns can be given to the ledger.
+//! Files are written under names ending in `.part`, but for those of the spool that only get a second name.
+//! [`Sealed::seal`] then, in this order, 1. writes the record beside them, 2. syncs them and it, 3. gives them their names,
+//! the record last, 4. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger.
 
 use crate::call::reason::Reason;
 use crate::call::record::{CallRecord, File as FileRow};
-use crate::disk::Disk;
+use crate::disk::{Disk, Writing};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -21,13 +21,69 @@ pub struct Sealed {
     record_path: Option<String>,
 }
 
-/// A file that is written but not yet in its place.
-#[derive(Clone, Debug)]
+/// Length and SHA-256 (hexadecimal) of a file.
+pub type Digest = (u64, String);
+
+/// A file of a recording that is not yet in its place.
+#[derive(Debug)]
 pub struct Part {
     /// Its row; `bytes` and `sha256` are filled in when it is sealed.
     pub row: FileRow,
-    /// Where it is now.
-    pub at: PathBuf,
+    /// Where it is until then.
+    at: PathBuf,
+    digest: Option<Digest>,
+    from: From,
+}
+
+#[derive(Debug)]
+enum From {
+    Written(Writing),
+    /// A file of the spool, which gets a second name.
+    Spool(PathBuf),
+}
+
+impl Part {
+    /// A file that was written to `at`; its digest is read from there if it is not known.
+    #[must_use]
+    pub fn written(row: FileRow, at: PathBuf, file: Writing, digest: Option<Digest>) -> Self {
+        Self { row, at, digest, from: From::Written(file) }
+    }
+
+    /// A file of the spool that shall be part of the recording as it is. `at` is for where it needs another name first.
+    #[must_use]
+    pub fn of_spool(row: FileRow, at: PathBuf, spool: PathBuf, digest: Option<Digest>) -> Self {
+        Self { row, at, digest, from: From::Spool(spool) }
+    }
+
+    fn describe(&mut self) -> io::Result<()> {
+        let at = if let From::Spool(spool) = &self.from { spool } else { &self.at };
+        let known = self.digest.take();
+        (self.row.bytes, self.row.sha256) = known.map_or_else(|| digest(&File::open(at)?), Ok)?;
+        Ok(())
+    }
+
+    fn sync(&self, disk: &Disk) -> io::Result<()> {
+        match &self.from {
+            From::Written(file) => file.sync(),
+            From::Spool(spool) => disk.sync(spool),
+        }
+    }
+
+    /// Puts it in its place.
+    pub(super) fn settle(&self, place: &Path, disk: &Disk) -> io::Result<()> {
+        let From::Spool(spool) = &self.from else { return disk.rename(&self.at, place) };
+        match disk.link(spool, place) {
+            // A killed run was as far with the same call.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => disk.link_over(spool, &self.at, place),
+            // The disk knows no second names, or the spool is on another one.
+            Err(_) => {
+                disk.copy(spool, &self.at)?;
+                disk.sync(&self.at)?;
+                disk.rename(&self.at, place)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
 impl Sealed {
@@ -51,22 +107,27 @@ impl Sealed {
         disk: &Disk,
     ) -> io::Result<Self> {
         for part in &mut parts {
-            (part.row.bytes, part.row.sha256) = digest(&File::open(&part.at)?)?;
+            part.describe()?;
         }
-        let (mut moves, rows): (Vec<_>, Vec<_>) =
-            parts.into_iter().map(|p| ((p.at, data.join(&p.row.path)), p.row)).unzip();
-        record.files.extend(rows);
+        record.files.extend(parts.iter().map(|p| p.row.clone()));
         // It has the SHA-256 of the others, and comes to its place last: where it is, they are.
-        disk.create(&beside)?.write_all(&line(&record, reasons)?)?;
-        moves.push((beside, data.join(&record_path)));
+        let mut last = disk.create(&beside)?;
+        last.write_all(&line(&record, reasons)?)?;
         // One after the other: a journal takes what belongs to all of them with the first.
-        for (part, _) in &moves {
-            disk.sync(part)?;
+        for part in &parts {
+            part.sync(disk)?;
         }
-        for (part, place) in &moves {
-            disk.rename(part, place)?;
+        last.sync()?;
+        let mut places = Vec::new();
+        for part in &parts {
+            let place = data.join(&part.row.path);
+            part.settle(&place, disk)?;
+            places.push(place);
         }
-        for folder in moves.iter().filter_map(|m| m.1.parent()).collect::<BTreeSet<_>>() {
+        let place = data.join(&record_path);
+        disk.rename(&beside, &place)?;
+        places.push(place);
+        for folder in places.iter().filter_map(|p| p.parent()).collect::<BTreeSet<_>>() {
             disk.sync(folder)?;
         }
         Ok(Self { record, record_path: Some(record_path) })
@@ -104,7 +165,7 @@ fn line(record: &CallRecord, reasons: &[Reason]) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
+pub fn digest(mut file: &File) -> io::Result<Digest> {
     let mut hash = Sha256::new();
     // As much as stays in the processor's cache while it is hashed.
     let mut buffer = vec![0; 64 << 10];
@@ -120,7 +181,18 @@ pub fn digest(mut file: &File) -> io::Result<(u64, String)> {
             Err(e) => return Err(e),
         }
     }
-    Ok((length, hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+    Ok((length, hexadecimal(hash)))
+}
+
+/// The same of what is in memory.
+pub(super) fn digest_of(bytes: &[u8]) -> Digest {
+    (bytes.len() as u64, hexadecimal(Sha256::new_with_prefix(bytes)))
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| DIGITS.get(usize::from(n)).map_or('?', |d| char::from(*d));
+    hash.finalize().iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 /// Makes the folders on the way to `path` and syncs each new one's parent.

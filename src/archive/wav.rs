@@ -1,7 +1,8 @@
 //! The sound of a call as a RIFF/WAVE file: 16-bit PCM, or G.711's code words as they came.
 
 use super::assemble::Assembled;
-use super::law;
+use super::law::{self, HEADER};
+use super::sink::{Closed, Sink};
 use crate::disk::Disk;
 use crate::limits::{AUDIO_SECONDS, SOUND_AHEAD_S, WAV_BYTES};
 use crate::media::codec::{self, AsIs, Decode, Law};
@@ -12,13 +13,14 @@ use crate::spool::read::LegStory;
 use crate::wire::sdp::Codec;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// What was written.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Written {
+pub(super) struct Written {
+    /// The file.
+    pub(super) file: Closed,
     /// Channels.
     pub channels: u16,
     /// Samples a second.
@@ -32,8 +34,9 @@ pub struct Written {
 /// Bits of a payload's place that are its offset in the media file; above them is the leg.
 const OFFSET_BITS: u32 = 44;
 
-/// Reads payloads from the files of the legs, through a buffer that moves forward.
-struct SpoolPayloads {
+/// The payloads of the legs: of those that are not in memory, from their files through a buffer that moves forward.
+struct SpoolPayloads<'a> {
+    legs: &'a [LegStory],
     files: Vec<Option<File>>,
     buffer: Vec<u8>,
     /// Leg and offset of the buffer's first byte.
@@ -47,10 +50,14 @@ const READ_BYTES: u64 = 1 << 20;
 /// before is read too.
 const READ_BEFORE: u64 = READ_BYTES / 4;
 
-impl SpoolPayloads {
-    fn of(legs: &[LegStory]) -> io::Result<Self> {
-        let files = legs.iter().map(|l| open(&l.folder.join(PACKETS))).collect::<io::Result<_>>()?;
-        Ok(Self { files, buffer: Vec::new(), at: (usize::MAX, 0) })
+impl<'a> SpoolPayloads<'a> {
+    fn of(legs: &'a [LegStory]) -> io::Result<Self> {
+        let open = |l: &LegStory| match l.bytes {
+            Some(_) => Ok(None),
+            None => open(&l.folder.join(PACKETS)),
+        };
+        let files = legs.iter().map(open).collect::<io::Result<_>>()?;
+        Ok(Self { legs, files, buffer: Vec::new(), at: (usize::MAX, 0) })
     }
 
     /// Reads what is around an offset; false when there is no such file.
@@ -78,16 +85,18 @@ impl SpoolPayloads {
     }
 }
 
-impl Payloads for SpoolPayloads {
-    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
+impl Payloads for SpoolPayloads<'_> {
+    fn read(&mut self, place: u64, length: u16) -> io::Result<&[u8]> {
         let (leg, offset) = ((place >> OFFSET_BITS) as usize, place & ((1 << OFFSET_BITS) - 1));
         let length = usize::from(length);
-        out.clear();
-        if self.seen(leg, offset, length).is_none() && !self.read_around(leg, offset)? {
-            return Ok(());
+        if let Some(bytes) = self.legs.get(leg).and_then(|l| l.bytes.as_ref()) {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            return Ok(bytes.get(from..from.saturating_add(length)).unwrap_or_default());
         }
-        out.extend_from_slice(self.seen(leg, offset, length).unwrap_or_default());
-        Ok(())
+        if self.seen(leg, offset, length).is_none() && !self.read_around(leg, offset)? {
+            return Ok(&[]);
+        }
+        Ok(self.seen(leg, offset, length).unwrap_or_default())
     }
 }
 
@@ -104,7 +113,7 @@ struct Shape {
 ///
 /// # Errors
 /// When the spool cannot be read or the file not be written.
-pub fn write(
+pub(super) fn write(
     call: &Assembled,
     legs: &[LegStory],
     path: &Path,
@@ -113,22 +122,22 @@ pub fn write(
 ) -> io::Result<Option<Written>> {
     let Some(shape) = shape(call, legs) else { return Ok(None) };
     let mut payloads = SpoolPayloads::of(legs)?;
+    let Shape { channels, sample_rate, least, .. } = shape;
+    let sink = |bytes: u64| Sink::new(path, HEADER as u64 + bytes * least * u64::from(channels), disk);
     if let Some(law) = one_law(call).filter(|_| g711) {
         let as_is = |c: &Codec| Some(Box::new(AsIs { rate: c.clock }) as Box<dyn Decode<u8>>);
         let (tracks, cut) = tracks(call, &shape, &as_is);
         if splice::is_possible(&tracks) {
-            let Shape { channels, sample_rate, least, .. } = shape;
-            let samples = law::write(disk.create(path)?, law, (channels, sample_rate), |put| {
+            let (samples, file) = law::write(sink(1), law, (channels, sample_rate), |put| {
                 splice::splice(tracks, usize::from(channels), law, least, &mut payloads, put)
             })?;
-            return Ok(Some(Written { channels, sample_rate, samples, cut }));
+            return Ok(Some(Written { file, channels, sample_rate, samples, cut }));
         }
     }
     let (tracks, cut) = tracks(call, &shape, &codec::decoder);
-    let Shape { channels, sample_rate, least, .. } = shape;
     let spec = WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
-    let file = BufWriter::with_capacity(256 << 10, disk.create(path)?);
-    let mut wav = WavWriter::new(file, spec).map_err(of_hound)?;
+    let mut file = sink(2);
+    let mut wav = WavWriter::new(&mut file, spec).map_err(of_hound)?;
     let mut put = |samples: &[i16]| {
         let mut w = wav.get_i16_writer(u32::try_from(samples.len()).unwrap_or(u32::MAX));
         samples.iter().for_each(|s| w.write_sample(*s));
@@ -136,7 +145,7 @@ pub fn write(
     };
     let samples = mix::render(tracks, usize::from(channels), sample_rate, least, &mut payloads, &mut put)?;
     wav.finalize().map_err(of_hound)?;
-    Ok(Some(Written { channels, sample_rate, samples, cut }))
+    Ok(Some(Written { file: file.close()?, channels, sample_rate, samples, cut }))
 }
 
 fn shape(call: &Assembled, legs: &[LegStory]) -> Option<Shape> {

@@ -11,6 +11,8 @@ pub struct Window<R> {
     at: usize,
     end: usize,
     position: u64,
+    /// The buffer has all there is.
+    whole: bool,
 }
 
 impl<R: Read> Window<R> {
@@ -18,7 +20,17 @@ impl<R: Read> Window<R> {
     pub fn new(input: R, bytes: Option<u64>) -> Self {
         // Most files of the spool are small, and there are many.
         let chunk = bytes.and_then(|b| usize::try_from(b).ok()).map_or(CHUNK, |b| b.clamp(4096, CHUNK));
-        Self { input, buffer: vec![0; chunk], at: 0, end: 0, position: 0 }
+        Self { input, buffer: vec![0; chunk], at: 0, end: 0, position: 0, whole: false }
+    }
+
+    /// On bytes that are there; `input` is not read.
+    pub fn on(bytes: Vec<u8>, input: R) -> Self {
+        Self { input, end: bytes.len(), buffer: bytes, at: 0, position: 0, whole: true }
+    }
+
+    /// All that it was put on, by [`Window::on`].
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        self.whole.then_some(self.buffer)
     }
 
     /// Bytes taken so far.
@@ -31,7 +43,7 @@ impl<R: Read> Window<R> {
     /// # Errors
     /// What reading answers.
     pub fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
-        while self.end - self.at < n {
+        while self.end - self.at < n && !self.whole {
             if self.at > 0 {
                 self.buffer.copy_within(self.at..self.end, 0);
                 self.end -= self.at;

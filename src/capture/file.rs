@@ -123,8 +123,30 @@ impl CaptureFile {
         Self::begin(path, Box::new(file), meta.is_file().then_some(meta.len()))
     }
 
+    /// A file that was read already: its name is only told.
+    ///
+    /// # Errors
+    /// [`OpenError`] when it is no capture.
+    pub fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, OpenError> {
+        let length = bytes.len() as u64;
+        Self::on(path, Window::on(bytes, Box::new(io::empty())), Some(length))
+    }
+
+    /// All its bytes, if it was made of them.
+    #[must_use]
+    pub fn into_bytes(self) -> Option<Vec<u8>> {
+        self.window.into_bytes()
+    }
+
     fn begin(path: &Path, input: Box<dyn Read + Send>, bytes: Option<u64>) -> Result<Self, OpenError> {
-        let mut window = Window::new(input, bytes);
+        Self::on(path, Window::new(input, bytes), bytes)
+    }
+
+    fn on(
+        path: &Path,
+        mut window: Window<Box<dyn Read + Send>>,
+        bytes: Option<u64>,
+    ) -> Result<Self, OpenError> {
         let head = window.peek(24).map_err(|error| OpenError::Io { path: path.to_owned(), error })?;
         if head.is_empty() {
             return Err(OpenError::Empty { path: path.to_owned() });

@@ -25,13 +25,13 @@ pub struct Track<S = i16> {
     pub decoder: Box<dyn Decode<S>>,
 }
 
-/// Reads a payload into the buffer.
+/// Where payloads are.
 pub trait Payloads {
-    /// Replaces `out` with `length` bytes at `place`.
+    /// The `length` bytes at `place`; none when they are not there.
     ///
     /// # Errors
     /// When the spool cannot be read.
-    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()>;
+    fn read(&mut self, place: u64, length: u16) -> io::Result<&[u8]>;
 }
 
 /// Holes this short inside a track are made by the drift correction and filled with the sample before.
@@ -45,12 +45,11 @@ pub(super) struct Source<S> {
     /// Decoded samples that begin at `pending_at` and are not yet given out.
     pending: Vec<S>,
     pending_at: i64,
-    payload: Vec<u8>,
 }
 
 impl<S: Copy> Source<S> {
     pub(super) fn new(track: Track<S>) -> Self {
-        Self { track, next: 0, at: 0, pending: Vec::new(), pending_at: 0, payload: Vec::new() }
+        Self { track, next: 0, at: 0, pending: Vec::new(), pending_at: 0 }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -99,9 +98,9 @@ impl<S: Copy> Source<S> {
             return Ok(());
         };
         self.next += 1;
-        payloads.read(cue.place, cue.length, &mut self.payload)?;
+        let payload = payloads.read(cue.place, cue.length)?;
         self.pending.clear();
-        self.track.decoder.decode(&self.payload, &mut self.pending);
+        self.track.decoder.decode(payload, &mut self.pending);
         self.pending_at = cue.start;
         if let Some(behind) = self.track.cues.get(self.next) {
             let room = behind.start - cue.start;
@@ -122,10 +121,8 @@ pub(super) struct Fixed(pub(super) Vec<u8>);
 
 #[cfg(test)]
 impl Payloads for Fixed {
-    fn read(&mut self, place: u64, length: u16, out: &mut Vec<u8>) -> io::Result<()> {
-        out.clear();
+    fn read(&mut self, place: u64, length: u16) -> io::Result<&[u8]> {
         let at = place as usize..place as usize + usize::from(length);
-        out.extend_from_slice(self.0.get(at).unwrap_or_default());
-        Ok(())
+        Ok(self.0.get(at).unwrap_or_default())
     }
 }

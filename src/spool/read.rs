@@ -15,7 +15,7 @@ use crate::wire::ip::{self, protocol};
 use crate::wire::{rtp, sip, transport};
 use hashbrown::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// An RTP stream as it lies in the spool.
@@ -56,6 +56,8 @@ pub struct LegStory {
     pub signalling_at: Vec<u64>,
     /// The file of all packets is just that, whole and in order of time.
     pub all_in_one: bool,
+    /// The bytes of that file, if it was small enough to be kept.
+    pub bytes: Option<Vec<u8>>,
     /// What the tap noted.
     pub notes: Vec<Noted>,
     steps: Vec<Step>,
@@ -111,9 +113,18 @@ const WILD_S: f64 = 10.0;
 /// # Errors
 /// When a file cannot be opened.
 pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
+    leg_keeping(folder, 0)
+}
+
+/// The same; a file of all packets of up to so many bytes is read at once and kept, for it is read again to be heard and
+/// to be hashed.
+///
+/// # Errors
+/// When a file cannot be opened.
+pub fn leg_keeping(folder: &Path, most: u64) -> Result<LegStory, OpenError> {
     let mut story = LegStory::begin(folder, Base::Beginning);
     let mut said = Vec::new();
-    if let Some(mut file) = story.open(0)? {
+    if let Some(mut file) = story.open_keeping(0, most)? {
         while let Some(f) = file.next_frame() {
             story.count(f.at);
             story.hear(f.at, f.bytes);
@@ -121,7 +132,7 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
         }
     }
     let mut said = Said { messages: said, next: 0, missed: false };
-    if let Some(mut file) = story.open(1)? {
+    if let Some(mut file) = story.open_keeping(1, most)? {
         let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
         let mut in_order = story.steps.is_empty();
         let mut before = CaptureTime(i64::MIN);
@@ -136,6 +147,7 @@ pub fn leg(folder: &Path) -> Result<LegStory, OpenError> {
         }
         let torn = file.bytes() != Some(file.position()) || !file.troubles.is_empty();
         story.all_in_one = in_order && !torn && said.is_all();
+        story.bytes = file.into_bytes();
         story.mend_dates();
     }
     Ok(story)
@@ -178,6 +190,30 @@ pub fn open(path: &Path) -> Result<Option<CaptureFile>, OpenError> {
     }
 }
 
+/// The same; a file of up to so many bytes is read at once.
+fn open_keeping(path: &Path, most: u64) -> Result<Option<CaptureFile>, OpenError> {
+    let fail = |error| OpenError::Io { path: path.to_owned(), error };
+    let file = match File::open(path) {
+        Ok(f) => f,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fail(e)),
+    };
+    let length = file.metadata().map_err(fail)?.len();
+    if length > most {
+        return open(path);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    if file.take(length).read_to_end(&mut bytes).is_err() {
+        // What is before the bad block.
+        return open(path);
+    }
+    match bytes.first_chunk::<{ FILE_HEADER.len() }>() {
+        None => Ok(None),
+        Some(head) if *head == [0; FILE_HEADER.len()] => Ok(None),
+        Some(_) => CaptureFile::of_bytes(path, bytes).map(Some),
+    }
+}
+
 /// Has a loss of power left a file that is shorter than its header, or whose first block was never written?
 fn is_torn(path: &Path) -> bool {
     let mut head = [0; FILE_HEADER.len()];
@@ -202,8 +238,12 @@ impl LegStory {
     }
 
     fn open(&self, track: usize) -> Result<Option<CaptureFile>, OpenError> {
+        self.open_keeping(track, 0)
+    }
+
+    fn open_keeping(&self, track: usize, most: u64) -> Result<Option<CaptureFile>, OpenError> {
         let name = if track == 0 { SIGNALLING } else { PACKETS };
-        Ok(open(&self.folder.join(name))?.map(|f| f.redate(&self.redated(track))))
+        Ok(open_keeping(&self.folder.join(name), most)?.map(|f| f.redate(&self.redated(track))))
     }
 
     /// Corrects packets that the capture dated far from both their neighbours: one such date would stretch the

@@ -46,6 +46,9 @@ struct Leg {
     listed: bool,
 }
 
+/// Buffers of ended legs that are kept for others.
+const SPARE: usize = 256;
+
 /// The spool of one worker.
 pub struct SpoolWriter {
     root: PathBuf,
@@ -81,9 +84,7 @@ impl SpoolWriter {
 
     /// Begins a leg; its folder is made when there is something to write to it.
     pub fn open(&mut self, leg: LegId, name: &str) {
-        let tails = [self.buffer(), self.buffer()].map(|waiting| Tail { waiting, ..Tail::default() });
-        let [signalling, packets] = tails;
-        self.legs.insert(leg, Leg { folder: self.root.join(name), signalling, packets, ..Leg::default() });
+        self.legs.insert(leg, Leg { folder: self.root.join(name), ..Leg::default() });
     }
 
     /// Goes on with a leg that is on disk already: `lengths` of its signalling file and of that of all packets, as far as they are
@@ -119,13 +120,17 @@ impl SpoolWriter {
             return made_room;
         }
         if track == Track::Signalling {
-            l.signalling.waiting.extend_from_slice(record);
-            self.held += record.len();
+            self.held += l.signalling.put(record);
+        } else {
+            l.packets.make_large(&mut self.spare);
         }
-        l.packets.waiting.extend_from_slice(record);
-        self.held += record.len();
-        let full = l.packets.waiting.len() >= SPOOL_BUFFER_BYTES;
-        self.list(leg);
+        self.held += l.packets.put(record);
+        // Before the next would make it larger than it was made.
+        let full = l.packets.waiting.len() + record.len() > SPOOL_BUFFER_BYTES;
+        if !l.listed {
+            l.listed = true;
+            self.unwritten.push(leg);
+        }
         if full && !self.refused { made_room.and(self.write(leg)) } else { made_room }
     }
 
@@ -189,9 +194,9 @@ impl SpoolWriter {
         self.write(leg)?;
         let Some(l) = self.legs.remove(&leg) else { return Ok(None) };
         // Those that grew while the disk took nothing are given back.
-        let usual = |b: &Vec<u8>| b.capacity() <= 2 * SPOOL_BUFFER_BYTES;
-        self.spare.extend([l.signalling.waiting, l.packets.waiting].into_iter().filter(usual));
-        self.spare.truncate(256);
+        if l.packets.waiting.capacity() == SPOOL_BUFFER_BYTES && self.spare.len() < SPARE {
+            self.spare.push(l.packets.waiting);
+        }
         Ok(l.made.then_some(l.folder))
     }
 
@@ -205,16 +210,12 @@ impl SpoolWriter {
         let Some(l) = self.legs.get_mut(&leg) else { return Ok(()) };
         let before = l.waiting();
         let done = l.write(&self.root, &self.disk);
-        self.held -= before - l.waiting();
+        self.held = self.held + l.waiting() - before;
         if let Err(e) = &done {
             self.refused |= is_of_the_disk(e);
             self.list(leg);
         }
         done
-    }
-
-    fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
     }
 }
 
@@ -248,15 +249,16 @@ impl Leg {
         // Notes before what they are of: a step of the clock explains the dates of the packets behind it.
         let written = self
             .notes
-            .write(&folder.join(NOTES), &[], disk)
-            .and_then(|()| self.signalling.write(&folder.join(SIGNALLING), &FILE_HEADER, disk))
-            .and_then(|()| self.packets.write(&folder.join(PACKETS), &FILE_HEADER, disk));
+            .write(&folder.join(NOTES), disk)
+            .and_then(|()| self.signalling.write(&folder.join(SIGNALLING), disk))
+            .and_then(|()| self.packets.write(&folder.join(PACKETS), disk));
         if written.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) && root.is_dir() {
             // Somebody has removed the folder of a call in progress: what comes from now on is kept all the same.
             self.made = false;
-            for tail in [&mut self.signalling, &mut self.packets, &mut self.notes] {
-                (tail.written, tail.torn) = (0, false);
+            for tail in [&mut self.signalling, &mut self.packets] {
+                tail.begin_again();
             }
+            (self.notes.written, self.notes.torn) = (0, false);
         }
         written
     }
@@ -285,10 +287,37 @@ impl Leg {
 impl Tail {
     /// Where the next record will be in the file.
     fn end(&self) -> u64 {
-        self.written.max(FILE_HEADER.len() as u64) + self.waiting.len() as u64
+        (self.written + self.waiting.len() as u64).max(FILE_HEADER.len() as u64)
     }
 
-    fn write(&mut self, path: &Path, header: &[u8], disk: &Disk) -> io::Result<()> {
+    /// Adds a record, behind the file's header if it is the first; says how many bytes there are more.
+    fn put(&mut self, record: &[u8]) -> usize {
+        let before = self.waiting.len();
+        if self.written == 0 && before == 0 {
+            self.waiting.extend_from_slice(&FILE_HEADER);
+        }
+        self.waiting.extend_from_slice(record);
+        self.waiting.len() - before
+    }
+
+    /// Gives it a whole buffer, which a dialog without media does without.
+    fn make_large(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.waiting.capacity() < SPOOL_BUFFER_BYTES {
+            let mut large = spare.pop().unwrap_or_else(|| Vec::with_capacity(SPOOL_BUFFER_BYTES));
+            large.append(&mut self.waiting);
+            self.waiting = large;
+        }
+    }
+
+    /// The file is gone; what waits is the beginning of another one.
+    fn begin_again(&mut self) {
+        if self.written > 0 && !self.waiting.is_empty() {
+            self.waiting.splice(0..0, FILE_HEADER);
+        }
+        (self.written, self.torn) = (0, false);
+    }
+
+    fn write(&mut self, path: &Path, disk: &Disk) -> io::Result<()> {
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -302,14 +331,12 @@ impl Tail {
             file.cut(self.written)?;
             self.torn = false;
         }
-        let header = if self.written == 0 { header } else { &[] };
-        let written = file.write_all(header).and_then(|()| file.write_all(&self.waiting));
-        if let Err(e) = written {
+        if let Err(e) = file.write_all(&self.waiting) {
             // Half a record in the middle of a file would hide what is appended behind it.
             self.torn = file.cut(self.written).is_err();
             return Err(e);
         }
-        self.written += (header.len() + self.waiting.len()) as u64;
+        self.written += self.waiting.len() as u64;
         self.waiting.clear();
         Ok(())
     }

@@ -305,6 +305,22 @@ pub const LEG_HELD_BYTES: usize = 8 << 20;
 /// Bytes that a spool worker gathers while the disk takes them: full buffers of 6,000 legs. With more, none gets full.
 pub const BUFFERED_BYTES: usize = 192 << 20;
 
+/// From this share of a queue, of the memory for a disk that refuses, or of the kernel's ring on, new calls are refused: half
+/// a queue is what a stall of half a second costs at 1,000,000 packets/s, and no stall of a healthy disk.
+pub const OVERLOAD_BEGINS: f64 = 0.5;
+
+/// From here on calls in progress are, the newest first.
+pub const OVERLOAD_SHEDS: f64 = 0.75;
+
+/// Below this the overload is over.
+pub const OVERLOAD_OVER: f64 = 0.25;
+
+/// How long after the kernel dropped packets the overload is not over.
+pub const OVERLOAD_CALM: Duration = Duration::from_secs(5);
+
+/// Of the calls in progress one in so many is refused for each second in a row in which the kernel drops packets.
+pub const OVERLOAD_SHARE: usize = 8;
+
 /// Streams told apart in one leg and reported in one call; what is more is counted as an event. Phones make a few,
 /// fuzzers millions.
 pub const STREAMS_PER_CALL: usize = 1_024;

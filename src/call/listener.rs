@@ -126,7 +126,7 @@ const LEAP: Duration = Duration::from_secs(20);
 
 /// The state of everything heard.
 pub struct Listener {
-    roster: Roster,
+    pub(super) roster: Roster,
     streams: SipStreams,
     fragments: Fragments,
     copies: Copies,

@@ -22,4 +22,6 @@ pub struct Resumed {
     pub joined: Option<String>,
     /// A dialog that is of the call of this other one (a Call-ID).
     pub same: Option<String>,
+    /// Its media were refused.
+    pub refused: bool,
 }

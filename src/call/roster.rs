@@ -5,6 +5,7 @@ use super::because::Invite;
 use super::dialog::{Dialog, Heard};
 use super::ended::Ended;
 use super::listener::{Counters, Output, Over, Patience, Track};
+use super::overload::{Admission, LetGo};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
@@ -50,6 +51,10 @@ pub(super) struct Leg {
     pub(super) invites: Vec<Invite>,
     /// It has ended, and only waits for its call to be resumed.
     pub(super) rests: bool,
+    /// Its media are not recorded, for want of time or room.
+    pub(super) refused: bool,
+    /// What that has cost.
+    pub(super) let_go: Option<Box<LetGo>>,
 }
 
 /// Everything that is up.
@@ -81,6 +86,8 @@ pub struct Roster {
     pub(super) next_leg: u64,
     pub(super) next_call: u64,
     pub(super) setups: Setups,
+    /// Which calls are recorded.
+    pub(super) admission: Admission,
     /// When room was last looked for in the pre-buffer.
     made_room_at: CaptureTime,
     /// The legs of each primary.
@@ -114,6 +121,7 @@ impl Roster {
             next_leg: 0,
             next_call: 0,
             setups: Setups::default(),
+            admission: Admission::default(),
             made_room_at: CaptureTime(i64::MIN),
             recorded: BTreeSet::new(),
             looked: HashMap::new(),
@@ -228,16 +236,20 @@ impl Roster {
         out: &mut impl Output,
     ) {
         match self.switchboard.route(at, flow) {
-            Route::Leg(leg) => self.keep(at, leg, ip_packet, counters, out),
-            Route::Tied(leg) => {
+            Route::Leg(leg) => {
                 self.keep(at, leg, ip_packet, counters, out);
-                self.explain_tie(at, leg, out);
-                self.compare(at, leg, flow, payload, out);
+            }
+            Route::Tied(leg) => {
+                if self.keep(at, leg, ip_packet, counters, out) {
+                    self.explain_tie(at, leg, out);
+                    self.compare(at, leg, flow, payload, out);
+                }
             }
             Route::Ended => {
                 counters.after_end += 1;
                 self.switchboard.came_late(at, flow);
             }
+            Route::Unclaimed if self.passes_over(&flow, payload) => {}
             Route::Unclaimed => {
                 let may =
                     self.now < self.made_room_at || self.now.since(self.made_room_at) >= PREBUFFER_TRIES;
@@ -246,7 +258,8 @@ impl Roster {
                     self.promote(at, Ripe::Believed, counters, out);
                     // What was promoted now has a leg of its own.
                     if let Route::Leg(leg) | Route::Tied(leg) = self.switchboard.route(at, flow) {
-                        return self.keep(at, leg, ip_packet, counters, out);
+                        self.keep(at, leg, ip_packet, counters, out);
+                        return;
                     }
                 }
                 self.prebuffer.hold(at, flow, payload, ip_packet);
@@ -254,6 +267,7 @@ impl Roster {
         }
     }
 
+    /// Gives a packet of media to its leg; false when the leg is refused.
     pub(super) fn keep(
         &mut self,
         at: CaptureTime,
@@ -261,15 +275,23 @@ impl Roster {
         ip_packet: &[u8],
         counters: &mut Counters,
         out: &mut impl Output,
-    ) {
+    ) -> bool {
         self.answered(id, out);
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(mut leg) = self.legs.get_mut(&id) else { return false };
+        if leg.media_at.is_none() || leg.refused {
+            if !self.admits(at, id, out) {
+                return false;
+            }
+            let Some(admitted) = self.legs.get_mut(&id) else { return false };
+            leg = admitted;
+        }
         leg.media_at = Some(self.now);
         if let Some(d) = leg.joined.and_then(|d| self.legs.get_mut(&d)) {
             d.media_at = Some(self.now);
         }
         counters.media += 1;
         out.packet(id, Track::Media, at, ip_packet);
+        true
     }
 
     /// The leg of a message's dialog, opened when it is the first of a dialog worth following.
@@ -376,6 +398,8 @@ impl Roster {
             first_at: CaptureTime(i64::MIN),
             last_at: r.last_at,
             carried: r.carried,
+            refused: r.refused,
+            let_go: r.refused.then(|| Box::new(LetGo::before())),
             ..Leg::default()
         };
         if let Some(d) = r.dialog {
@@ -393,6 +417,9 @@ impl Roster {
         }
         for f in r.flows {
             self.switchboard.tie(id, f);
+        }
+        if leg.media_at.is_some() && !leg.refused {
+            self.admission.resume(call);
         }
         self.calls.entry(call).or_default().push(id);
         self.legs.insert(id, leg);

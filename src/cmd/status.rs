@@ -72,8 +72,8 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     let d = &s.drops;
     writeln!(
         out,
-        "drops     kernel {}, interface {}, queue {}, disk {}",
-        d.kernel, d.interface, d.queue, d.disk
+        "drops     kernel {}, interface {}, queue {}, disk {}, refused {}",
+        d.kernel, d.interface, d.queue, d.disk, d.refused
     )?;
     let c = &s.calls;
     writeln!(
@@ -81,6 +81,10 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
         "calls     {} active, {} of them carried, {} sealed, {} refused",
         c.active, c.carried, c.sealed, c.refused
     )?;
+    if let Some(o) = &s.overload {
+        let what = format!("since {}: {}; the newest calls are refused, the others whole", o.since, o.why);
+        wrapped(out, "OVERLOAD  ", "          ", &what)?;
+    }
     for p in &s.witness {
         let since =
             |word: &str, t: Option<CaptureTime>| t.map(|t| format!(", {word} {t}")).unwrap_or_default();

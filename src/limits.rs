@@ -1,5 +1,7 @@
 //! Every bound of the recorder, with its unit and its reason. Nothing grows past these; reaching one is counted.
 
+pub mod memory;
+
 use std::time::Duration;
 
 /// Largest frame taken from a capture, bytes: libpcap's own maximum snap length.
@@ -381,3 +383,15 @@ pub const DOCTOR_ROUND: Duration = Duration::from_secs(120);
 
 /// How often the doctor of a live recorder judges what it has heard: a millisecond of the tap's time.
 pub const DOCTOR_LOOK: Duration = Duration::from_secs(5);
+
+/// Bytes of memory that the dialogs of all calls may take together, with what is kept of them elsewhere on the tap. A usual one
+/// takes 5 kB, so that 100,000 of them have room; with a few that describe all they can there would be none. At the bound new
+/// dialogs are refused.
+pub const DIALOGS_BYTES: usize = 1 << 30;
+
+/// What one dialog may take in any case; with more of it, at the bound of all, it is only followed to its end.
+pub const DIALOG_FAIR_BYTES: usize = 10 << 10;
+
+/// Calls that are recorded at once where the configuration has no `max_calls`: twice and a half what the recorder is measured
+/// with. Each has buffers in its spool worker.
+pub const CALLS_RECORDED: usize = 25_000;

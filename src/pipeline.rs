@@ -30,7 +30,8 @@ pub use host::wall_clock;
 pub use mirror::MirrorStatus;
 pub use overload::{Backlog, Overload, Sign};
 pub use serve::ask;
-pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Primary, Status};
+pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Memory, Primary, Status};
+pub use told::memory;
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::Listener;
@@ -203,10 +204,7 @@ impl Pipeline {
         archive: &Archive,
         mode: Mode,
     ) -> Result<(), PipelineError> {
-        let workers = match config.workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
-            n => n,
-        };
+        let workers = told::workers(config);
         let (queued, batches_queued) = match mode {
             Mode::Live => (FINISH_QUEUED_LIVE, BATCHES_QUEUED_LIVE),
             Mode::Replay => (FINISH_QUEUED, BATCHES_QUEUED),

@@ -56,18 +56,21 @@ struct Play {
     p: Pipeline,
     file: CaptureFile,
     now: CaptureTime,
+    /// Time between two ticks: a queue of batches fills with each.
+    tick: Duration,
 }
 
 impl Play {
     fn new(p: Pipeline, pcap: &Path) -> Self {
-        Self { p, file: CaptureFile::open(pcap).unwrap(), now: CaptureTime::from_parts(1_790_000_000, 0) }
+        let (file, tick) = (CaptureFile::open(pcap).unwrap(), Duration::from_millis(40));
+        Self { p, file, now: CaptureTime::from_parts(1_790_000_000, 0), tick }
     }
 
     /// Plays until something is so, or the capture ends (false). The workers get a little of the time that passes.
     fn until(&mut self, so: impl Fn(&Pipeline, CaptureTime) -> bool) -> bool {
         while let Some(f) = self.file.next_frame() {
             assert!(self.p.frame(f.at, f.link, f.bytes));
-            if f.at.since(self.now) >= Duration::from_millis(10) {
+            if f.at.since(self.now) >= self.tick {
                 self.now = f.at;
                 assert!(self.p.tick(self.now, true));
                 wait(1);
@@ -150,6 +153,7 @@ fn on_a_disk_that_is_too_slow() {
     assert!(play.until(|_, at| at.since(begun) >= Duration::from_secs(10)));
     assert!(play.p.overload().is_none());
     hangs.store(true, Ordering::Relaxed);
+    play.tick = Duration::from_millis(10);
     assert!(play.until(|p, _| p.overload().is_some()), "half a queue");
     let overload = play.p.overload().unwrap();
     assert_eq!((overload.sign, overload.since), (Sign::Queue, play.now));
@@ -209,9 +213,9 @@ fn refused_stays_refused_over_a_restart() {
     assert!(play.until(|_, at| at.since(begun) >= Duration::from_secs(6)));
     let before = play.p.listener().refusals();
     assert_eq!((before.calls, play.p.overload().unwrap().sign), (1, Sign::MaxCalls));
-    let Play { p, file, now } = play;
+    let Play { p, file, now, tick } = play;
     p.stop().unwrap();
-    let mut play = Play { p: Pipeline::start(&data, &config(), Mode::Live).unwrap(), file, now };
+    let mut play = Play { p: Pipeline::start(&data, &config(), Mode::Live).unwrap(), file, now, tick };
     assert!(!play.until(|_, _| false));
     let r = play.seal(3);
     let mut all = ledger(&data);

@@ -459,9 +459,11 @@ def slow_on(o, device, folder):
     before = None
     while time.time() < freed + 30:
         drops = rec.status().get('drops')
-        if drops == before:
+        # Those that were refused stay so to their end.
+        lost = drops and drops['queue'] + drops['disk']
+        if lost == before:
             break
-        before = drops
+        before = lost
         time.sleep(2)
     v.say(f'no more losses {time.time() - freed - 2:.0f} s after the disk was fast again; VmRSS at most {max(rss):.0f} MB')
     # The queues to two workers are 512 MiB, what those hold 128, the ring 64.

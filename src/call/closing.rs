@@ -109,6 +109,7 @@ impl Roster {
             self.relayed.forget(*id, &flows);
             let Some(leg) = self.legs.remove(id) else { continue };
             self.resting -= usize::from(leg.rests);
+            self.weight -= leg.weight;
             if let Some(d) = &leg.dialog {
                 self.forget_tokens(*id, d);
             }

@@ -184,7 +184,7 @@ impl Listener {
     /// What is worth telling of the counters, for people; empty when all went into recordings.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        remarks::of(&self.counters())
+        remarks::of(&self.counters(), self.refusals())
     }
 
     /// What each capture agent (HEP) has sent.

@@ -19,6 +19,9 @@ pub struct Refusals {
     pub calls: u64,
     /// Their packets.
     pub packets: u64,
+    /// Messages of dialogs that had said too much, when all dialogs together took all the memory they may: in the spool, and not
+    /// followed.
+    pub unheard: u64,
     /// Packets of RTP that no call had claimed, not held for one meanwhile.
     pub unclaimed: u64,
 }
@@ -68,6 +71,10 @@ impl Admission {
 
     fn why(&self) -> String {
         self.closed.clone().unwrap_or_else(|| format!("max_calls, {}, were recorded", self.most))
+    }
+
+    pub(super) fn leave_unheard(&mut self) {
+        self.refusals.unheard += 1;
     }
 
     /// A call of an earlier run has media.

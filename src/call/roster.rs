@@ -1,6 +1,6 @@
 //! The calls that are up: which leg a message or a packet of media belongs to, and when a call is over.
 
-use super::alone::{Alone, ends};
+use super::alone::Alone;
 use super::because::Invite;
 use super::dialog::{Dialog, Heard};
 use super::ended::Ended;
@@ -10,12 +10,11 @@ use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
 use super::relayed::Relayed;
-use super::resume::Resumed;
 use super::session_id::Token;
 use super::setup::{Setup, Setups};
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
-use crate::limits::{DIALOGS, PREBUFFER_SILENCE, PREBUFFER_TRIES};
+use crate::limits::{DIALOG_FAIR_BYTES, DIALOGS, DIALOGS_BYTES, PREBUFFER_SILENCE, PREBUFFER_TRIES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -55,6 +54,8 @@ pub(super) struct Leg {
     pub(super) refused: bool,
     /// What that has cost.
     pub(super) let_go: Option<Box<LetGo>>,
+    /// Bytes of memory that its dialog takes.
+    pub(super) weight: usize,
 }
 
 /// Everything that is up.
@@ -86,6 +87,8 @@ pub struct Roster {
     pub(super) next_leg: u64,
     pub(super) next_call: u64,
     pub(super) setups: Setups,
+    /// Bytes of memory that all dialogs take.
+    pub(super) weight: usize,
     /// Which calls are recorded.
     pub(super) admission: Admission,
     /// When room was last looked for in the pre-buffer.
@@ -121,6 +124,7 @@ impl Roster {
             next_leg: 0,
             next_call: 0,
             setups: Setups::default(),
+            weight: 0,
             admission: Admission::default(),
             made_room_at: CaptureTime(i64::MIN),
             recorded: BTreeSet::new(),
@@ -196,7 +200,11 @@ impl Roster {
         self.write_down(id, heard, packet, out);
         self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        let heavy = leg.weight > DIALOG_FAIR_BYTES && self.weight >= DIALOGS_BYTES;
         let Some(dialog) = &mut leg.dialog else { return };
+        if heavy && !dialog.ends_with(heard.message) {
+            return self.admission.leave_unheard();
+        }
         let (mut tokens, invited, ended) = (dialog.tokens.len(), dialog.invite_at, dialog.bye_at);
         let named = dialog.hear(heard);
         // When it was begun is told by its INVITE, which a mirror of two interfaces may give after the answer.
@@ -207,6 +215,7 @@ impl Roster {
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
+        self.weigh(id);
         self.watch_dialog(heard, id);
         self.note_farewell(id);
         if united {
@@ -317,7 +326,7 @@ impl Roster {
             return None;
         }
         self.keep_room(counters);
-        if self.by_call_id.len() >= DIALOGS {
+        if self.by_call_id.len() >= DIALOGS || self.weight >= DIALOGS_BYTES {
             counters.calls_refused += 1;
             return None;
         }
@@ -377,60 +386,6 @@ impl Roster {
     pub(super) fn call_number(&mut self) -> u64 {
         self.next_call += 1;
         self.next_call - 1
-    }
-
-    /// Goes on with a leg of an earlier run. Legs come in order of their beginning.
-    pub fn resume(&mut self, r: Resumed) -> LegId {
-        let (id, own) = (self.leg_number(), self.call_number());
-        let same = r.same.as_ref().and_then(|c| self.by_call_id.get(c.as_bytes()));
-        let same = same.and_then(|id| self.legs.get(id)).map(|l| l.call);
-        let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
-        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, same.unwrap_or(own)));
-        let call = paired.filter(|c| self.calls.contains_key(c)).or(same).unwrap_or(own);
-        if let Some((_, bib)) = bib {
-            self.pairing.begin(bib, call);
-        }
-        let mut leg = Leg {
-            call,
-            ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),
-            media_at: r.media_at,
-            // Long ago: what resumes is of no call that begins now.
-            first_at: CaptureTime(i64::MIN),
-            last_at: r.last_at,
-            carried: r.carried,
-            refused: r.refused,
-            let_go: r.refused.then(|| Box::new(LetGo::before())),
-            ..Leg::default()
-        };
-        if let Some(d) = r.dialog {
-            leg.call_id = d.call_id.clone().into_bytes();
-            self.by_call_id.insert(leg.call_id.clone(), id);
-            self.switchboard.claim(id, d.media.claims());
-            self.switchboard.end(id, d.ended_at());
-            for t in &d.tokens {
-                self.sessions.entry(t.clone()).or_default().push(id);
-            }
-            leg.dialog = Some(Box::new(d));
-        } else {
-            self.alone.insert(leg.ends, id);
-            self.awaited.extend(r.joined.map(|call_id| (id, call_id)));
-        }
-        for f in r.flows {
-            self.switchboard.tie(id, f);
-        }
-        if leg.media_at.is_some() && !leg.refused {
-            self.admission.resume(call);
-        }
-        self.calls.entry(call).or_default().push(id);
-        self.legs.insert(id, leg);
-        self.resume_primary(id);
-        for (m, call_id) in std::mem::take(&mut self.awaited) {
-            match self.by_call_id.get(call_id.as_bytes()).copied() {
-                Some(dialog) => drop(self.join_call(m, dialog)),
-                None => self.awaited.push((m, call_id)),
-            }
-        }
-        id
     }
 
     /// Legs in progress that are in the spool.

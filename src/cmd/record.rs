@@ -7,9 +7,11 @@ use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
 use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
+use crate::limits::memory::{self, Shape};
 use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
 use crate::pipeline::{
-    self, Backlog, Calls, DiskStatus, Drops, HepAgent, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+    self, Backlog, Calls, DiskStatus, Drops, HepAgent, Interface, Memory, Mode, Pipeline, Primary, Status,
+    wall_clock,
 };
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
@@ -118,6 +120,7 @@ struct Tap {
     packets_before: u64,
     dropped: Dropped,
     backlog: Backlog,
+    shape: Shape,
     bytes_before: u64,
     data: PathBuf,
 }
@@ -135,6 +138,8 @@ impl Tap {
         for left in pipeline.unreadable() {
             tracing::error!("{left}");
         }
+        let shape = pipeline::memory(config, ears.figures().count());
+        tracing::info!("memory: {}", memory::line(&shape));
         let mut tap = Self {
             clock: Clock { wall: at, steady: now },
             ears,
@@ -150,6 +155,7 @@ impl Tap {
             packets_before: 0,
             dropped: Dropped::default(),
             backlog: Backlog::new(config.ring_mb, at),
+            shape,
             bytes_before: 0,
             data,
         };
@@ -308,6 +314,7 @@ impl Tap {
             },
             witness: listener.primaries().into_iter().map(primary).collect(),
             disk: DiskStatus { free_bytes, total_bytes, writing },
+            memory: Memory::now(&self.shape, listener.calls_up()),
             overload: self.pipeline.overload(),
             troubles,
             remarks: listener.remarks(),

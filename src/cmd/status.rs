@@ -96,6 +96,8 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     let writing = if s.disk.writing { "" } else { ", NOT WRITING" };
     let (free, total) = (s.disk.free_bytes >> 20, s.disk.total_bytes >> 20);
     writeln!(out, "disk      {free} of {total} MiB free{writing}")?;
+    let m = [s.memory.resident_bytes, s.memory.usual_bytes, s.memory.worst_bytes].map(|b| b >> 20);
+    writeln!(out, "memory    {} MiB, usual {} MiB, at the worst {} MiB", m[0], m[1], m[2])?;
     for t in &s.troubles {
         print_trouble(t, out)?;
     }

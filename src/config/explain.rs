@@ -85,9 +85,9 @@ const WHY: [(&str, &str); 19] = [
     ("workers", "Threads that write packets and seal recordings, when those fall behind. 0: one a core."),
     (
         "max_calls",
-        "A host that is given more calls than it can take refuses the newest when it is behind (docs/deploy.md). Where it is\n\
-         known what it can take, or other work on it must go on, so many calls are recorded at once and newer ones\n\
-         refused from the start. 0: as many as it can.",
+        "A host that is given more calls than it can take refuses the newest when it is behind (docs/deploy.md).\n\
+         Where it is known what it can take, or other work on it must go on, so many calls are recorded at once, and\n\
+         newer ones are refused from the start. 0: as many as it can, up to 25,000.",
     ),
     ("log", "How much is logged to stderr when something is looked for: error, warn, info or debug."),
     ("log_json", "Log lines are read by a program that splits them wrongly: true makes each a JSON object."),

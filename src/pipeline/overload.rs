@@ -4,7 +4,9 @@
 use super::board::Part;
 use super::{Pipeline, Shared};
 use crate::call::overload::Refusals;
-use crate::limits::{OVERLOAD_BEGINS, OVERLOAD_CALM, OVERLOAD_OVER, OVERLOAD_SHARE, OVERLOAD_SHEDS};
+use crate::limits::{
+    CALLS_RECORDED, OVERLOAD_BEGINS, OVERLOAD_CALM, OVERLOAD_OVER, OVERLOAD_SHARE, OVERLOAD_SHEDS,
+};
 use crate::time::CaptureTime;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -228,9 +230,9 @@ fn why(sign: Sign, fill: f64, dropped: u64) -> String {
 
 impl Pipeline {
     pub(super) fn bound_calls(&mut self, max_calls: usize) {
-        if max_calls > 0 {
-            self.listener.bound_calls(max_calls);
-        }
+        let most = if max_calls > 0 { max_calls } else { CALLS_RECORDED };
+        self.governor.max_calls = most;
+        self.listener.bound_calls(most);
     }
 
     /// Does this host keep up?

@@ -38,6 +38,9 @@ pub struct Status {
     pub witness: Vec<Primary>,
     /// The disk of the data folder.
     pub disk: Disk,
+    /// What the recorder takes of the memory.
+    #[serde(default)]
+    pub memory: Memory,
     /// Why the newest calls are refused now; null while all are recorded.
     #[serde(default)]
     pub overload: Option<Overload>,
@@ -124,6 +127,17 @@ pub struct Primary {
     pub back_at: Option<CaptureTime>,
     /// What speaks, or spoke, against it.
     pub evidence: Vec<String>,
+}
+
+/// What the recorder takes of the memory (docs/performance.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// What the process takes now, without the kernel's rings.
+    pub resident_bytes: u64,
+    /// What one with so many calls usually takes, the kernel's rings included.
+    pub usual_bytes: u64,
+    /// What it would take if all its bounds were reached at once.
+    pub worst_bytes: u64,
 }
 
 /// The disk of the data folder.

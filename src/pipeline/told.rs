@@ -2,8 +2,35 @@
 
 use super::board::{Part, Trouble};
 use super::shared::locked;
+use super::status::Memory;
 use super::{Figures, Pipeline, wall_clock};
+use crate::config::Config;
+use crate::limits::memory::{Shape, parts, sum};
 use std::sync::atomic::Ordering;
+
+/// Spool workers, and as many finishers.
+pub(super) fn workers(config: &Config) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        n => n,
+    }
+}
+
+/// What decides how much memory a live recorder with this configuration may take.
+#[must_use]
+pub fn memory(config: &Config, interfaces: usize) -> Shape {
+    let (ring_mb, max_calls) = (config.ring_mb, config.max_calls);
+    Shape { live: true, workers: workers(config), interfaces, ring_mb, max_calls }
+}
+
+impl Memory {
+    /// Of a recorder of this shape with so many calls in progress.
+    #[must_use]
+    pub fn now(shape: &Shape, calls: usize) -> Self {
+        let (usual_bytes, worst_bytes) = sum(&parts(shape, calls));
+        Self { resident_bytes: super::host::resident().unwrap_or_default(), usual_bytes, worst_bytes }
+    }
+}
 
 impl Pipeline {
     /// An interface, by its number, does not work, or works again.

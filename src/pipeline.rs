@@ -12,6 +12,8 @@ mod board;
 mod booking;
 mod diary;
 mod error;
+#[doc(hidden)]
+pub mod hand_over;
 mod host;
 mod mirror;
 mod overload;

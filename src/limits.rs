@@ -1,5 +1,7 @@
 //! Every bound of the recorder, with its unit and its reason. Nothing grows past these; reaching one is counted.
 
+pub mod memory;
+
 use std::time::Duration;
 
 /// Largest frame taken from a capture, bytes: libpcap's own maximum snap length.
@@ -313,6 +315,22 @@ pub const LEG_HELD_BYTES: usize = 8 << 20;
 /// Bytes that a spool worker gathers while the disk takes them: full buffers of 6,000 legs. With more, none gets full.
 pub const BUFFERED_BYTES: usize = 192 << 20;
 
+/// From this share of a queue, of the memory for a disk that refuses, or of the kernel's ring on, new calls are refused: half
+/// a queue is what a stall of half a second costs at 1,000,000 packets/s, and no stall of a healthy disk.
+pub const OVERLOAD_BEGINS: f64 = 0.5;
+
+/// From here on calls in progress are, the newest first.
+pub const OVERLOAD_SHEDS: f64 = 0.75;
+
+/// Below this the overload is over.
+pub const OVERLOAD_OVER: f64 = 0.25;
+
+/// How long after the kernel dropped packets the overload is not over.
+pub const OVERLOAD_CALM: Duration = Duration::from_secs(5);
+
+/// Of the calls in progress one in so many is refused for each second in a row in which the kernel drops packets.
+pub const OVERLOAD_SHARE: usize = 8;
+
 /// Streams told apart in one leg and reported in one call; what is more is counted as an event. Phones make a few,
 /// fuzzers millions.
 pub const STREAMS_PER_CALL: usize = 1_024;
@@ -373,3 +391,15 @@ pub const DOCTOR_ROUND: Duration = Duration::from_secs(120);
 
 /// How often the doctor of a live recorder judges what it has heard: a millisecond of the tap's time.
 pub const DOCTOR_LOOK: Duration = Duration::from_secs(5);
+
+/// Bytes of memory that the dialogs of all calls may take together, with what is kept of them elsewhere on the tap. A usual one
+/// takes 5 kB, so that 100,000 of them have room; with a few that describe all they can there would be none. At the bound new
+/// dialogs are refused.
+pub const DIALOGS_BYTES: usize = 1 << 30;
+
+/// What one dialog may take in any case; with more of it, at the bound of all, it is only followed to its end.
+pub const DIALOG_FAIR_BYTES: usize = 10 << 10;
+
+/// Calls that are recorded at once where the configuration has no `max_calls`: twice and a half what the recorder is measured
+/// with. Each has buffers in its spool worker.
+pub const CALLS_RECORDED: usize = 25_000;

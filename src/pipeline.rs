@@ -12,8 +12,11 @@ mod board;
 mod booking;
 mod diary;
 mod error;
+#[doc(hidden)]
+pub mod hand_over;
 mod host;
 mod mirror;
+mod overload;
 mod patience;
 mod router;
 mod sealing;
@@ -21,13 +24,16 @@ mod serve;
 mod shared;
 mod spooling;
 mod status;
+mod told;
 
 pub use board::{Part, Trouble};
 pub use error::PipelineError;
 pub use host::wall_clock;
 pub use mirror::MirrorStatus;
+pub use overload::{Backlog, Overload, Sign};
 pub use serve::ask;
-pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Primary, Status};
+pub use status::{Calls, Disk as DiskStatus, Drops, HepAgent, Interface, Memory, Primary, Status};
+pub use told::memory;
 
 use crate::archive::finish::{Archive, Job};
 use crate::call::listener::Listener;
@@ -57,7 +63,6 @@ use spooling::Spooler;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -94,6 +99,7 @@ pub enum Mode {
 pub struct Pipeline {
     listener: Listener,
     mirror: mirror::Mirror,
+    governor: overload::Governor,
     router: Router,
     shared: Arc<Shared>,
     spoolers: Vec<JoinHandle<()>>,
@@ -144,6 +150,7 @@ impl Pipeline {
         let mut p = Self {
             listener: Listener::new(patience::of(config, mode)),
             mirror: mirror::Mirror::new(mode),
+            governor: overload::Governor::new(config.max_calls),
             router: Router::new(Vec::new(), bounded(0).1, shared.clone(), mode),
             _stop: StopThreads(shared.clone()),
             resumed: Vec::new(),
@@ -169,6 +176,7 @@ impl Pipeline {
                 p.unreadable = left.unreadable;
                 p.spawn_all(config, book, &archive, mode)?;
                 p.look_after(config)?;
+                p.bound_calls(config.max_calls);
                 p.resume(left.legs);
             }
         }
@@ -198,10 +206,7 @@ impl Pipeline {
         archive: &Archive,
         mode: Mode,
     ) -> Result<(), PipelineError> {
-        let workers = match config.workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
-            n => n,
-        };
+        let workers = told::workers(config);
         let (queued, batches_queued) = match mode {
             Mode::Live => (FINISH_QUEUED_LIVE, BATCHES_QUEUED_LIVE),
             Mode::Replay => (FINISH_QUEUED, BATCHES_QUEUED),
@@ -228,6 +233,7 @@ impl Pipeline {
                 behind: false,
                 failing: false,
                 retry_at: None,
+                gauge: self.governor.gauge(),
             };
             self.spoolers.push(spawn(format!("spool-{n}"), move || w.run(&batches))?);
             let mut f = Finisher {
@@ -319,6 +325,7 @@ impl Pipeline {
         self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
+        self.govern(now);
         self.mirror.look(now, &self.shared);
         !self.shared.failed()
     }
@@ -347,44 +354,6 @@ impl Pipeline {
     #[must_use]
     pub fn listener(&self) -> &Listener {
         &self.listener
-    }
-
-    /// An interface, by its number, does not work, or works again.
-    pub fn capture_wrong(&self, interface: usize, what: Option<&str>) {
-        match what {
-            Some(what) => self.shared.wrong(Part::Capture, interface, what),
-            None => self.shared.well(Part::Capture, interface),
-        }
-    }
-
-    /// Something happened to the node: the ledger shall have it (`earwitness events`).
-    pub fn event(&self, what: &str, subject: &str, detail: &str) {
-        self.shared.diary.tell(wall_clock(), what, subject, detail);
-    }
-
-    /// What is wrong now, then what was.
-    #[must_use]
-    pub fn troubles(&self) -> Vec<Trouble> {
-        self.shared.troubles()
-    }
-
-    /// What the stages behind the tap have counted.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        let (queue_lost, disk_lost) = self.shared.lost();
-        Figures { queue_lost, disk_lost, sealed: self.shared.sealed.load(Ordering::Relaxed) }
-    }
-
-    /// Free and all bytes of the data folder's disk, as they were a moment ago; `None` when it does not say.
-    #[must_use]
-    pub fn room(&self) -> Option<(u64, u64)> {
-        *locked(&self.shared.room)
-    }
-
-    /// What of an earlier run's spool could not be read, and why; it stays where it is.
-    #[must_use]
-    pub fn unreadable(&self) -> &[String] {
-        &self.unreadable
     }
 
     /// Ends all calls, waits until everything is on disk, and gives what was found, in order of start, with what

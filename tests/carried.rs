@@ -133,6 +133,7 @@ fn a_restart_forgets_neither_the_loss_nor_who_was_carried() {
         evidence: vec!["ICMP".to_owned()],
     };
     let id = s.listener.resume(Resumed {
+        refused: false,
         dialog: Some(dialog(0, "a")),
         flows: vec![flow],
         media_at: Some(time(5_000)),

@@ -129,6 +129,7 @@ fn a_restart_remembers_what_was_joined() {
     let end = |h: &str, p| Endpoint::new(h.parse().unwrap(), p);
     let flow = FlowKey { source: end(CALLER, 4000), destination: end(CALLEE, 5000), ssrc: 1 };
     let m = Resumed {
+        refused: false,
         dialog: None,
         flows: vec![flow],
         media_at: Some(time(9_000)),

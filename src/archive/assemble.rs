@@ -3,6 +3,7 @@
 use super::gaps::{Missing, seconds};
 use super::legs;
 use super::parties::{self, Cast, MIXED};
+use super::refused::Refused;
 use super::streams::{self, StreamStory};
 use super::timeline::events;
 use super::why;
@@ -92,7 +93,10 @@ pub fn assemble(legs: &[LegStory], over: Over) -> Option<Assembled> {
     };
     let late = dialogs.iter().any(|d| d.late) || legs.iter().enumerate().any(joined);
     let ended = record.ended_at;
-    let missing = Missing { dialogs: &dialogs, found: &found, legs, origin, ended, late };
+    let refused = Refused::of(legs);
+    let participants = &record.participants;
+    let missing =
+        Missing { dialogs: &dialogs, found: &found, legs, origin, ended, late, refused, participants };
     record.gaps = missing.gaps();
     record.dtmf = dtmf(&found, origin);
     legs::add_dialled(&mut record.dtmf, &dialogs, cast.kind, &|at| seconds(at, origin));
@@ -246,7 +250,7 @@ fn close(
     over: Over,
     ended: &dyn Fn(usize) -> bool,
 ) -> Reason {
-    let last = legs.iter().filter_map(|l| l.last_at).max();
+    let last = legs.iter().filter_map(|l| l.last_at).max().max(Refused::of(legs).and_then(|r| r.to));
     let dialogs = &latest(dialogs);
     let bye = dialogs.iter().filter_map(|d| d.bye_at).max();
     let answered = dialogs.iter().any(|d| d.answered_at.is_some());

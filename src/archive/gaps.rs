@@ -1,9 +1,10 @@
 //! What is missing from the sound of a call, and why.
 
+use super::refused::Refused;
 use super::streams::{Hole, StreamStory};
 use crate::call::dialog::{Dialog, Hold};
 use crate::call::note::Note;
-use crate::call::record::{Cause, Gap};
+use crate::call::record::{Cause, Gap, Participant};
 use crate::spool::read::LegStory;
 use crate::time::CaptureTime;
 use std::collections::BTreeSet;
@@ -27,6 +28,10 @@ pub(super) struct Missing<'a> {
     pub(super) ended: Option<CaptureTime>,
     /// The recorder joined in the middle of the call.
     pub(super) late: bool,
+    /// It was refused.
+    pub(super) refused: Option<Refused>,
+    /// Who takes part.
+    pub(super) participants: &'a [Participant],
 }
 
 type Span = (CaptureTime, CaptureTime);
@@ -106,7 +111,10 @@ impl Missing<'_> {
         // What is missing from a stream that is not in the sound is not missing there.
         let mut out: Vec<Gap> = self.found.iter().filter(|s| !s.copy).flat_map(holes).collect();
         let parties: BTreeSet<&Option<String>> = self.found.iter().map(|s| &s.row.party).collect();
-        let nothing = holds.is_empty() && outages.restart.is_empty() && outages.capture.is_empty();
+        let nothing = holds.is_empty()
+            && outages.restart.is_empty()
+            && outages.capture.is_empty()
+            && self.refused.is_none();
         for party in parties {
             if self.late {
                 // How much is missing before its first sound nobody knows.
@@ -125,6 +133,13 @@ impl Missing<'_> {
                 out.push(self.gap(party, self.origin, at.secs_since(self.origin), h.cause));
             }
             for (from, to) in if nothing { Vec::new() } else { self.silences(party) } {
+                let told = |g: &Gap| g.party == *party && self.lies_in(g, from, to);
+                let (mine, to) =
+                    if out.iter().any(told) { (None, to) } else { self.refusal(party, from, to) };
+                out.extend(mine);
+                if to.secs_since(from) <= SILENCE_S {
+                    continue;
+                }
                 let mine = |h: &Hold| self.found.iter().any(|s| s.row.party == *party && of(h, s));
                 let held = holds.iter().find(|h| mine(h) && to > h.from && h.to.is_none_or(|end| from < end));
                 let told = |g: &Gap| {
@@ -146,8 +161,29 @@ impl Missing<'_> {
                 }
             }
         }
+        if self.found.is_empty() {
+            // Nothing of it was recorded: what everybody said is missing.
+            let whole = |p: &Participant| self.refusal(&Some(p.party.clone()), self.origin, self.ended?).0;
+            out.extend(self.participants.iter().filter_map(whole));
+        }
         out.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
         out
+    }
+
+    /// What of a silence is missing because the call was refused, and to when the rest of the silence goes. Who had spoken
+    /// until then would have gone on.
+    fn refusal(
+        &self,
+        party: &Option<String>,
+        from: CaptureTime,
+        to: CaptureTime,
+    ) -> (Option<Gap>, CaptureTime) {
+        let Some(r) = self.refused.as_ref().filter(|r| from <= r.to.unwrap_or(to) && r.from < to) else {
+            return (None, to);
+        };
+        let start = if from + SPOKE >= r.from { from } else { r.from };
+        let until = r.to.filter(|t| *t + SPOKE < to).unwrap_or(to);
+        (Some(self.gap(party, start, until.secs_since(start), Cause::Capture)), start)
     }
 
     fn gap(&self, party: &Option<String>, at: CaptureTime, length_s: f64, cause: Cause) -> Gap {

@@ -10,6 +10,7 @@ pub mod naming;
 pub mod packets;
 pub mod parties;
 pub mod progress;
+mod refused;
 pub mod seal;
 pub mod seats;
 pub mod settle;

@@ -47,7 +47,7 @@ impl Sink {
         }
     }
 
-    fn to_disk(&mut self) -> io::Result<&mut BufWriter<Writing>> {
+    fn on_disk(&mut self) -> io::Result<&mut BufWriter<Writing>> {
         if self.file.is_none() {
             let mut file = BufWriter::with_capacity(PIECE, self.disk.create(&self.path)?);
             file.write_all(&std::mem::take(&mut self.bytes))?;
@@ -75,7 +75,7 @@ impl Closed {
 impl Write for Sink {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
         if self.file.is_some() || self.at + new.len() > FILE_IN_MEMORY {
-            return self.to_disk()?.write(new);
+            return self.on_disk()?.write(new);
         }
         // A header is written again when the lengths in it are known.
         let over = self.bytes.get_mut(self.at..).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! The timeline of a call: what its dialogs did, what its streams show, and what this recorder has to say of itself.
 
 use super::legs::tell_once;
+use super::refused;
 use super::settle::NOT_DECODED;
 use super::streams::StreamStory;
 use crate::call::dialog::Dialog;
@@ -30,7 +31,7 @@ pub(super) fn events(
         let detail = "heard from the middle on: what was said before is not in the recording";
         note(begins, "late-join", detail.to_owned());
     }
-    for e in own_troubles(legs) {
+    for e in own_troubles(legs).into_iter().chain(refused::event(legs)) {
         note(e.at, &e.what, e.detail);
     }
     for s in found {
@@ -131,8 +132,11 @@ fn own_troubles(legs: &[LegStory]) -> Vec<Event> {
                     Place::Interface => drop(shared.entry("at the interface").or_default().insert(lost)),
                     Place::Queue => own.entry("in the queue to the disk").or_default().push(lost),
                     Place::Disk => own.entry("at the disk").or_default().push(lost),
+                    Place::Refused => {}
                 }
             }
+            // Told as one event, with how much it was.
+            Note::Refused { .. } => {}
             Note::Carried(_) | Note::Joined { .. } | Note::Same { .. } | Note::Reason(_) => {}
         }
     }

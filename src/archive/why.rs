@@ -5,6 +5,7 @@
 
 use super::gaps;
 use super::parties::{Cast, RECORDER, why_kind};
+use super::refused;
 use super::streams::StreamStory;
 use crate::call::dialog::{Dialog, word};
 use crate::call::note::Note;
@@ -49,6 +50,7 @@ pub(super) fn reasons(
         found.extend(unheard(d, streams));
     }
     found.extend(streams.first().filter(|_| cast.kind == Kind::MediaOnly).and_then(|s| one_way(s, streams)));
+    found.extend(refused::reason(legs));
     found.extend(missing(record, begins));
     let recorded = |l: &LegStory| l.dialog.as_ref().is_some_and(Dialog::is_recording_session);
     let told = found.iter().any(|r| r.topic == Topic::Carried);

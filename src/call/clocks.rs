@@ -76,6 +76,11 @@ impl<O: Output> Output for Dated<'_, O> {
         let dated = match note {
             Note::Carried(c) => Note::Carried(Carried { lost_at: self.clocks.host(c.lost_at), ..c.clone() }),
             Note::Reason(r) => Note::Reason(Reason { at: self.clocks.host(r.at), ..r.clone() }),
+            Note::Refused { at, why } => Note::Refused { at: self.clocks.host(*at), why: why.clone() },
+            Note::Lost { from, to, packets, place } => {
+                let [from, to] = [*from, *to].map(|t| self.clocks.host(t));
+                Note::Lost { from, to, packets: *packets, place: *place }
+            }
             other => other.clone(),
         };
         self.out.note(leg, &dated);

@@ -36,6 +36,7 @@ impl Roster {
     pub fn park(&mut self, now: CaptureTime, counters: &mut Counters, out: &mut impl Output) {
         self.promote(now, Ripe::All, counters, out);
         self.spool_setups(out);
+        self.note_all_let_go(out);
     }
 
     /// The capture has ended: everything is given out.
@@ -100,12 +101,15 @@ impl Roster {
         };
         let carried: Vec<Carried> = legs.iter().filter_map(|id| self.carry(*id, out)).collect();
         self.explain_end(&legs, over, out);
+        self.admission.forget(call);
         for id in &legs {
             self.answered(*id, out);
+            self.note_let_go(*id, out);
             let flows = self.switchboard.remove(*id, now);
             self.relayed.forget(*id, &flows);
             let Some(leg) = self.legs.remove(id) else { continue };
             self.resting -= usize::from(leg.rests);
+            self.weight -= leg.weight;
             if let Some(d) = &leg.dialog {
                 self.forget_tokens(*id, d);
             }

@@ -4,6 +4,8 @@
 //! the same state in both. It keys on the Call-ID and forgives the rest: tags that are missing, an ACK or BYE whose
 //! CSeq names another method, messages that were never captured.
 
+mod weight;
+
 use super::bridge::FarEnd;
 use super::dialled::Dialled;
 use super::offer::{Negotiation, Side};

@@ -30,6 +30,7 @@ impl Roster {
             let ends = ends(flow.source, flow.destination);
             let id = match self.alone.get(ends) {
                 Some(id) => id,
+                None if !self.admission.takes_unclaimed(packets.len()) => continue,
                 None if self.alone.len() >= DIALOGS => {
                     counters.calls_refused += 1;
                     continue;
@@ -168,6 +169,7 @@ impl Roster {
             }
         }
         self.calls.entry(call).or_default().push(m);
+        self.admit_together(old, call);
         self.switchboard.join(m, dialog);
         if let Some(d) = self.legs.get_mut(&dialog) {
             d.media_at = d.media_at.max(media_at);

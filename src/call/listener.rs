@@ -126,7 +126,7 @@ const LEAP: Duration = Duration::from_secs(20);
 
 /// The state of everything heard.
 pub struct Listener {
-    roster: Roster,
+    pub(super) roster: Roster,
     streams: SipStreams,
     fragments: Fragments,
     copies: Copies,
@@ -184,7 +184,7 @@ impl Listener {
     /// What is worth telling of the counters, for people; empty when all went into recordings.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
-        remarks::of(&self.counters())
+        remarks::of(&self.counters(), self.refusals())
     }
 
     /// What each capture agent (HEP) has sent.

@@ -20,6 +20,7 @@ pub mod members;
 mod metadata;
 pub mod note;
 pub mod offer;
+pub mod overload;
 pub mod pairing;
 pub mod portrait;
 pub mod prebuffer;

@@ -17,6 +17,8 @@ pub enum Place {
     Queue,
     /// The disk was full or gone.
     Disk,
+    /// Nowhere: the call was refused.
+    Refused,
 }
 
 /// A note in a leg's spool.
@@ -54,6 +56,13 @@ pub enum Note {
     Joined {
         /// Its Call-ID.
         call_id: String,
+    },
+    /// This host could not keep up, and the call is among the newest: its media are not recorded from here on.
+    Refused {
+        /// The first packet that was let go.
+        at: CaptureTime,
+        /// Why this host could not.
+        why: String,
     },
     /// Why something was decided: for `earwitness explain`.
     Reason(Reason),

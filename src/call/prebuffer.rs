@@ -128,6 +128,12 @@ impl Prebuffer {
         }
     }
 
+    /// Is something of this flow held?
+    #[must_use]
+    pub fn holds(&self, flow: &FlowKey) -> bool {
+        self.flows.contains_key(flow)
+    }
+
     /// Is there room for a packet of this length?
     #[must_use]
     pub fn has_room(&self, length: usize) -> bool {

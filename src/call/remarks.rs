@@ -1,9 +1,10 @@
 //! What is worth telling of the counters, for people.
 
 use super::listener::Counters;
+use super::overload::Refusals;
 
 /// A line for each that is not zero.
-pub(super) fn of(c: &Counters) -> Vec<String> {
+pub(super) fn of(c: &Counters, r: Refusals) -> Vec<String> {
     let remark = |n: u64, what: &str| (n > 0).then(|| format!("{n} {what}"));
     [
         remark(c.truncated, "packets were cut off by the capture's snap length; capture with -s 0"),
@@ -29,6 +30,9 @@ pub(super) fn of(c: &Counters) -> Vec<String> {
         remark(c.after_end, "packets of media came after the end of their call"),
         remark(c.unclaimed, "packets of media belong to no call"),
         remark(c.calls_refused, "calls were refused: too many at once"),
+        remark(r.calls, "calls were refused, at least in part: this host could not keep up with all"),
+        remark(r.unclaimed, "packets of RTP that no call had claimed were let go meanwhile"),
+        remark(r.unheard, "messages of dialogs that had said too much are kept and were not followed"),
         remark(c.setups_let_go, "calls that nobody had answered were let go: too many at once"),
         remark(c.flows_over, "packets are of flows beyond the limit"),
     ]

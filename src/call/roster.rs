@@ -1,20 +1,20 @@
 //! The calls that are up: which leg a message or a packet of media belongs to, and when a call is over.
 
-use super::alone::{Alone, ends};
+use super::alone::Alone;
 use super::because::Invite;
 use super::dialog::{Dialog, Heard};
 use super::ended::Ended;
 use super::listener::{Counters, Output, Over, Patience, Track};
+use super::overload::{Admission, LetGo};
 use super::pairing::Pairing;
 use super::prebuffer::{Prebuffer, Ripe};
 use super::record::Carried;
 use super::relayed::Relayed;
-use super::resume::Resumed;
 use super::session_id::Token;
 use super::setup::{Setup, Setups};
 use super::switchboard::{FlowKey, LegId, Route, Switchboard};
 use super::witness::Witness;
-use crate::limits::{DIALOGS, PREBUFFER_SILENCE, PREBUFFER_TRIES};
+use crate::limits::{DIALOG_FAIR_BYTES, DIALOGS, DIALOGS_BYTES, PREBUFFER_SILENCE, PREBUFFER_TRIES};
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
@@ -50,6 +50,12 @@ pub(super) struct Leg {
     pub(super) invites: Vec<Invite>,
     /// It has ended, and only waits for its call to be resumed.
     pub(super) rests: bool,
+    /// Its media are not recorded, for want of time or room.
+    pub(super) refused: bool,
+    /// What that has cost.
+    pub(super) let_go: Option<Box<LetGo>>,
+    /// Bytes of memory that its dialog takes.
+    pub(super) weight: usize,
 }
 
 /// Everything that is up.
@@ -81,6 +87,10 @@ pub struct Roster {
     pub(super) next_leg: u64,
     pub(super) next_call: u64,
     pub(super) setups: Setups,
+    /// Bytes of memory that all dialogs take.
+    pub(super) weight: usize,
+    /// Which calls are recorded.
+    pub(super) admission: Admission,
     /// When room was last looked for in the pre-buffer.
     made_room_at: CaptureTime,
     /// The legs of each primary.
@@ -114,6 +124,8 @@ impl Roster {
             next_leg: 0,
             next_call: 0,
             setups: Setups::default(),
+            weight: 0,
+            admission: Admission::default(),
             made_room_at: CaptureTime(i64::MIN),
             recorded: BTreeSet::new(),
             looked: HashMap::new(),
@@ -188,7 +200,11 @@ impl Roster {
         self.write_down(id, heard, packet, out);
         self.explain_again(id, heard, out);
         let Some(leg) = self.legs.get_mut(&id) else { return };
+        let heavy = leg.weight > DIALOG_FAIR_BYTES && self.weight >= DIALOGS_BYTES;
         let Some(dialog) = &mut leg.dialog else { return };
+        if heavy && !dialog.ends_with(heard.message) {
+            return self.admission.leave_unheard();
+        }
         let (mut tokens, invited, ended) = (dialog.tokens.len(), dialog.invite_at, dialog.bye_at);
         let named = dialog.hear(heard);
         // When it was begun is told by its INVITE, which a mirror of two interfaces may give after the answer.
@@ -199,6 +215,7 @@ impl Roster {
         leg.last_at = self.now;
         let new = if named { self.switchboard.claim(id, dialog.media.claims()) } else { Vec::new() };
         self.switchboard.end(id, dialog.ended_at());
+        self.weigh(id);
         self.watch_dialog(heard, id);
         self.note_farewell(id);
         if united {
@@ -233,18 +250,21 @@ impl Roster {
         }
         match self.switchboard.route(at, flow) {
             Route::Leg(leg) => {
-                self.keep(at, leg, ip_packet, counters, out);
-                self.switchboard.lease(self.now, &flow);
+                if self.keep(at, leg, ip_packet, counters, out) {
+                    self.switchboard.lease(self.now, &flow);
+                }
             }
             Route::Tied(leg) => {
-                self.keep(at, leg, ip_packet, counters, out);
-                self.explain_tie(at, leg, out);
-                self.compare(at, leg, flow, payload, out);
+                if self.keep(at, leg, ip_packet, counters, out) {
+                    self.explain_tie(at, leg, out);
+                    self.compare(at, leg, flow, payload, out);
+                }
             }
             Route::Ended => {
                 counters.after_end += 1;
                 self.switchboard.came_late(at, flow);
             }
+            Route::Unclaimed if self.passes_over(&flow, payload) => {}
             Route::Unclaimed => {
                 let may =
                     self.now < self.made_room_at || self.now.since(self.made_room_at) >= PREBUFFER_TRIES;
@@ -253,7 +273,8 @@ impl Roster {
                     self.promote(at, Ripe::Believed, counters, out);
                     // What was promoted now has a leg of its own.
                     if let Route::Leg(leg) | Route::Tied(leg) = self.switchboard.route(at, flow) {
-                        return self.keep(at, leg, ip_packet, counters, out);
+                        self.keep(at, leg, ip_packet, counters, out);
+                        return;
                     }
                 }
                 self.prebuffer.hold(at, flow, payload, ip_packet);
@@ -261,6 +282,7 @@ impl Roster {
         }
     }
 
+    /// Gives a packet of media to its leg; false when the leg is refused.
     pub(super) fn keep(
         &mut self,
         at: CaptureTime,
@@ -268,15 +290,23 @@ impl Roster {
         ip_packet: &[u8],
         counters: &mut Counters,
         out: &mut impl Output,
-    ) {
+    ) -> bool {
         self.answered(id, out);
-        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(mut leg) = self.legs.get_mut(&id) else { return false };
+        if leg.media_at.is_none() || leg.refused {
+            if !self.admits(at, id, out) {
+                return false;
+            }
+            let Some(admitted) = self.legs.get_mut(&id) else { return false };
+            leg = admitted;
+        }
         leg.media_at = Some(self.now);
         if let Some(d) = leg.joined.and_then(|d| self.legs.get_mut(&d)) {
             d.media_at = Some(self.now);
         }
         counters.media += 1;
         out.packet(id, Track::Media, at, ip_packet);
+        true
     }
 
     /// The leg of a message's dialog, opened when it is the first of a dialog worth following.
@@ -302,7 +332,7 @@ impl Roster {
             return None;
         }
         self.keep_room(counters);
-        if self.by_call_id.len() >= DIALOGS {
+        if self.by_call_id.len() >= DIALOGS || self.weight >= DIALOGS_BYTES {
             counters.calls_refused += 1;
             return None;
         }
@@ -362,55 +392,6 @@ impl Roster {
     pub(super) fn call_number(&mut self) -> u64 {
         self.next_call += 1;
         self.next_call - 1
-    }
-
-    /// Goes on with a leg of an earlier run. Legs come in order of their beginning.
-    pub fn resume(&mut self, r: Resumed) -> LegId {
-        let (id, own) = (self.leg_number(), self.call_number());
-        let same = r.same.as_ref().and_then(|c| self.by_call_id.get(c.as_bytes()));
-        let same = same.and_then(|id| self.legs.get(id)).map(|l| l.call);
-        let bib = r.dialog.as_ref().and_then(|d| Some((d.first_at, d.bib.as_ref()?)));
-        let paired = bib.and_then(|(at, bib)| self.pairing.join(at, bib, same.unwrap_or(own)));
-        let call = paired.filter(|c| self.calls.contains_key(c)).or(same).unwrap_or(own);
-        if let Some((_, bib)) = bib {
-            self.pairing.begin(bib, call);
-        }
-        let mut leg = Leg {
-            call,
-            ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),
-            media_at: r.media_at,
-            // Long ago: what resumes is of no call that begins now.
-            first_at: CaptureTime(i64::MIN),
-            last_at: r.last_at,
-            carried: r.carried,
-            ..Leg::default()
-        };
-        if let Some(d) = r.dialog {
-            leg.call_id = d.call_id.clone().into_bytes();
-            self.by_call_id.insert(leg.call_id.clone(), id);
-            self.switchboard.claim(id, d.media.claims());
-            self.switchboard.end(id, d.ended_at());
-            for t in &d.tokens {
-                self.sessions.entry(t.clone()).or_default().push(id);
-            }
-            leg.dialog = Some(Box::new(d));
-        } else {
-            self.alone.insert(leg.ends, id);
-            self.awaited.extend(r.joined.map(|call_id| (id, call_id)));
-        }
-        for f in r.flows {
-            self.switchboard.tie(id, f);
-        }
-        self.calls.entry(call).or_default().push(id);
-        self.legs.insert(id, leg);
-        self.resume_primary(id);
-        for (m, call_id) in std::mem::take(&mut self.awaited) {
-            match self.by_call_id.get(call_id.as_bytes()).copied() {
-                Some(dialog) => drop(self.join_call(m, dialog)),
-                None => self.awaited.push((m, call_id)),
-            }
-        }
-        id
     }
 
     /// Legs in progress that are in the spool.

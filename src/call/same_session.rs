@@ -78,6 +78,7 @@ impl Roster {
             self.note_same(*root, earlier, why, out);
         }
         self.calls.entry(earlier).or_default().extend(moved);
+        self.admit_together(later, earlier);
     }
 
     /// A leg is gone.

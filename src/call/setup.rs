@@ -9,7 +9,7 @@ use super::listener::{Counters, Output, Track};
 use super::note::Note;
 use super::roster::{Leg, Roster};
 use super::switchboard::LegId;
-use crate::limits::{DIALOGS, SETUP_BYTES, SETUPS};
+use crate::limits::{DIALOGS, DIALOGS_BYTES, SETUP_BYTES, SETUPS};
 use crate::time::CaptureTime;
 use std::collections::BTreeSet;
 
@@ -110,7 +110,9 @@ impl Roster {
 
     /// Makes room for one dialog more.
     pub(super) fn keep_room(&mut self, counters: &mut Counters) {
-        while (self.by_call_id.len() >= DIALOGS || self.setups.bytes > SETUP_BYTES)
+        while (self.by_call_id.len() >= DIALOGS
+            || self.weight >= DIALOGS_BYTES
+            || self.setups.bytes > SETUP_BYTES)
             && self.let_one_go(counters)
         {}
     }
@@ -124,6 +126,7 @@ impl Roster {
         self.relayed.forget(id, &flows);
         let Some(leg) = self.legs.remove(&id) else { return true };
         self.setups.bytes -= leg.setup.as_ref().map_or(0, |s| s.bytes());
+        self.weight -= leg.weight;
         self.by_call_id.remove(&leg.call_id);
         if let Some(d) = &leg.dialog {
             self.forget_tokens(id, d);

@@ -3,6 +3,8 @@
 use super::{ConfigArgs, Exit, Failure};
 use crate::capture::live::check_filter;
 use crate::config::{Config, Environment};
+use crate::limits::memory;
+use crate::pipeline;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -30,6 +32,13 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         writeln!(out, "ok")?;
     } else {
         write!(out, "{}", config.explain_in(&environment))?;
+        let shape = pipeline::memory(&config, config.interfaces.len().max(1));
+        super::doctor::wrapped(
+            out,
+            "\n# ",
+            "# ",
+            &format!("Memory that `record` takes: {}", memory::line(&shape)),
+        )?;
     }
     Ok(Exit::Done)
 }

@@ -7,9 +7,11 @@ use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
 use crate::capture::live::{Dropped, Options};
 use crate::config::Config;
+use crate::limits::memory::{self, Shape};
 use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
 use crate::pipeline::{
-    self, Calls, DiskStatus, Drops, HepAgent, Interface, Mode, Pipeline, Primary, Status, wall_clock,
+    self, Backlog, Calls, DiskStatus, Drops, HepAgent, Interface, Memory, Mode, Pipeline, Primary, Status,
+    wall_clock,
 };
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
@@ -117,6 +119,9 @@ struct Tap {
     packets: u64,
     packets_before: u64,
     dropped: Dropped,
+    backlog: Backlog,
+    shape: Shape,
+    bytes_before: u64,
     data: PathBuf,
 }
 
@@ -133,6 +138,8 @@ impl Tap {
         for left in pipeline.unreadable() {
             tracing::error!("{left}");
         }
+        let shape = pipeline::memory(config, ears.figures().count());
+        tracing::info!("memory: {}", memory::line(&shape));
         let mut tap = Self {
             clock: Clock { wall: at, steady: now },
             ears,
@@ -147,6 +154,9 @@ impl Tap {
             packets: 0,
             packets_before: 0,
             dropped: Dropped::default(),
+            backlog: Backlog::new(config.ring_mb, at),
+            shape,
+            bytes_before: 0,
             data,
         };
         tap.tell_changes(at);
@@ -169,6 +179,7 @@ impl Tap {
             pipeline.frame(at, link, bytes);
         });
         self.packets += n as u64;
+        self.backlog.taken(now, last, n < FRAMES_A_TURN);
         let steady = steady();
         let mut going = true;
         if steady - self.ticked >= TICK {
@@ -182,6 +193,7 @@ impl Tap {
             if !self.ears.figures().any(|f| f.up) {
                 self.pipeline.deaf();
             }
+            self.pipeline.ring_fill(self.backlog.fill(now));
             going = self.pipeline.tick(at, write);
             self.tell_changes(now);
         }
@@ -223,6 +235,9 @@ impl Tap {
         self.dropped.interface += d.interface;
         let seconds = (steady - self.looked).as_secs_f64();
         let rate = (self.packets - self.packets_before) as f64 / seconds;
+        let bytes = self.ears.figures().map(|f| f.bytes).sum::<u64>();
+        self.backlog.rate(self.packets - self.packets_before, bytes - self.bytes_before, seconds);
+        self.bytes_before = bytes;
         (self.looked, self.looked_at, self.packets_before) = (steady, now, self.packets);
         self.publish(now, rate as u64);
         tell_systemd(NotifyState::Watchdog);
@@ -261,7 +276,7 @@ impl Tap {
 
     fn publish(&self, at: CaptureTime, packets_per_s: u64) {
         let listener = self.pipeline.listener();
-        let figures = self.pipeline.figures();
+        let (figures, refusals) = (self.pipeline.figures(), listener.refusals());
         let (free_bytes, total_bytes) = self.pipeline.room().unwrap_or_default();
         let troubles = self.pipeline.troubles();
         let writing = !troubles.iter().any(|t| t.part == pipeline::Part::Spool && t.until.is_none());
@@ -289,15 +304,18 @@ impl Tap {
                 interface: self.dropped.interface,
                 queue: figures.queue_lost,
                 disk: figures.disk_lost,
+                refused: refusals.packets + refusals.unclaimed,
             },
             calls: Calls {
                 active: listener.calls_up() as u64,
                 carried: listener.carried_up() as u64,
                 sealed: figures.sealed,
-                refused: listener.counters().calls_refused,
+                refused: listener.counters().calls_refused + refusals.calls,
             },
             witness: listener.primaries().into_iter().map(primary).collect(),
             disk: DiskStatus { free_bytes, total_bytes, writing },
+            memory: Memory::now(&self.shape, listener.calls_up()),
+            overload: self.pipeline.overload(),
             troubles,
             remarks: listener.remarks(),
             mirror: self.pipeline.mirror(),

@@ -72,8 +72,8 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     let d = &s.drops;
     writeln!(
         out,
-        "drops     kernel {}, interface {}, queue {}, disk {}",
-        d.kernel, d.interface, d.queue, d.disk
+        "drops     kernel {}, interface {}, queue {}, disk {}, refused {}",
+        d.kernel, d.interface, d.queue, d.disk, d.refused
     )?;
     let c = &s.calls;
     writeln!(
@@ -81,6 +81,10 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
         "calls     {} active, {} of them carried, {} sealed, {} refused",
         c.active, c.carried, c.sealed, c.refused
     )?;
+    if let Some(o) = &s.overload {
+        let what = format!("since {}: {}; the newest calls are refused, the others whole", o.since, o.why);
+        wrapped(out, "OVERLOAD  ", "          ", &what)?;
+    }
     for p in &s.witness {
         let since =
             |word: &str, t: Option<CaptureTime>| t.map(|t| format!(", {word} {t}")).unwrap_or_default();
@@ -92,6 +96,8 @@ fn print(s: &Status, out: &mut dyn Write) -> std::io::Result<()> {
     let writing = if s.disk.writing { "" } else { ", NOT WRITING" };
     let (free, total) = (s.disk.free_bytes >> 20, s.disk.total_bytes >> 20);
     writeln!(out, "disk      {free} of {total} MiB free{writing}")?;
+    let m = [s.memory.resident_bytes, s.memory.usual_bytes, s.memory.worst_bytes].map(|b| b >> 20);
+    writeln!(out, "memory    {} MiB, usual {} MiB, at the worst {} MiB", m[0], m[1], m[2])?;
     for t in &s.troubles {
         print_trouble(t, out)?;
     }

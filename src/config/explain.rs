@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 18] = [
+const WHY: [(&str, &str); 19] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -83,6 +83,12 @@ const WHY: [(&str, &str); 18] = [
          (RIFF/WAVE formats 6 and 7), half as much as \"pcm\", which is 16-bit linear and played by everything.",
     ),
     ("workers", "Threads that write packets and seal recordings, when those fall behind. 0: one a core."),
+    (
+        "max_calls",
+        "A host that is given more calls than it can take refuses the newest when it is behind (docs/deploy.md).\n\
+         Where it is known what it can take, or other work on it must go on, so many calls are recorded at once, and\n\
+         newer ones are refused from the start. 0: as many as it can, up to 25,000.",
+    ),
     ("log", "How much is logged to stderr when something is looked for: error, warn, info or debug."),
     ("log_json", "Log lines are read by a program that splits them wrongly: true makes each a JSON object."),
 ];

@@ -67,6 +67,9 @@ pub struct Config {
     /// Worker threads; 0 is one a core.
     #[serde(deserialize_with = "values::workers")]
     pub workers: usize,
+    /// Calls that are recorded at once; 0 is no bound but this host.
+    #[serde(deserialize_with = "values::max_calls")]
+    pub max_calls: usize,
     /// How much is logged: `error`, `warn`, `info` or `debug`.
     #[serde(deserialize_with = "values::log")]
     pub log: String,
@@ -104,6 +107,7 @@ impl Default for Config {
             recording_name: "{year}/{month}/{day}/{time}-{id}".into(),
             audio: Audio::default(),
             workers: 0,
+            max_calls: 0,
             log: "info".into(),
             log_json: false,
         }

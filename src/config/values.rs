@@ -13,6 +13,8 @@ pub const NAME_TOKENS: [&str; 7] = ["year", "month", "day", "time", "id", "calle
 const LONGEST_S: i64 = 604_800;
 /// More threads than this are a typing error.
 const MOST_WORKERS: i64 = 1024;
+/// Dialogs that are followed at once (`DIALOGS` in `limits`): more would never be reached.
+const MOST_CALLS: i64 = 100_000;
 /// libpcap takes the bytes of its ring as a signed 32-bit number.
 const MOST_RING_MB: i64 = 2047;
 /// Less is a system call for every few packets; more is too much to lose.
@@ -36,6 +38,10 @@ where
 
 pub(super) fn seconds<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     number(d, 1..=LONGEST_S, " (seconds)")
+}
+
+pub(super) fn max_calls<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    number(d, 0..=MOST_CALLS, " (calls)")
 }
 
 pub(super) fn resume<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {

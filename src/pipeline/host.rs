@@ -29,6 +29,14 @@ pub(super) fn room(path: &Path) -> Option<(u64, u64)> {
     Some((s.f_bavail.saturating_mul(s.f_frsize), s.f_blocks.saturating_mul(s.f_frsize)))
 }
 
+/// Bytes of this process in the memory now, without the kernel's rings; `None` when the system does not say.
+#[must_use]
+pub(super) fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    kib.split_whitespace().next()?.parse::<u64>().ok().map(|k| k << 10)
+}
+
 /// Makes sure that what the kernel has been given of the data folder is on the disk; takes as long as that takes.
 pub(super) fn sync_disk(data: &Path) -> bool {
     let synced = std::fs::File::open(data).map(|f| rustix::fs::syncfs(f).is_ok());

@@ -57,6 +57,7 @@ impl Pipeline {
     pub fn lost(&mut self, place: Place, packets: u64, from: CaptureTime, to: CaptureTime) {
         let (kernel, interface) = if place == Place::Kernel { (packets, 0) } else { (0, packets) };
         self.mirror.doctor.dropped(kernel, interface);
+        self.governor.dropped(kernel);
         let note = Note::Lost { from, to, packets, place };
         self.note_all(&note);
     }

@@ -139,6 +139,12 @@ impl Router {
         }
     }
 
+    /// How full the fullest queue is, 0 to 1.
+    pub(super) fn fill(&self) -> f64 {
+        let fill = |l: &Lane| l.to.len() as f64 / l.to.capacity().unwrap_or(usize::MAX).max(1) as f64;
+        self.lanes.iter().map(fill).fold(0.0, f64::max)
+    }
+
     /// Sends what is gathered, full or not. `write`: the workers shall give to the kernel what they hold.
     pub(super) fn flush(&mut self, write: bool) {
         for n in 0..self.lanes.len() {

@@ -1,6 +1,7 @@
 //! A spool worker: batches of packets go to the files of their legs, finished calls on to the finishers.
 
 use super::board::Part;
+use super::overload::Gauge;
 use super::router::{Batch, Ending, Entry};
 use super::{Mode, PipelineError, Shared, deadline};
 use crate::archive::finish::Job;
@@ -33,6 +34,8 @@ pub(super) struct Spooler {
     pub(super) behind: bool,
     /// After a refusal the disk is not asked again before this.
     pub(super) retry_at: Option<Instant>,
+    /// How much of what it may hold while the disk refuses it does.
+    pub(super) gauge: Gauge,
 }
 
 impl Spooler {
@@ -54,6 +57,7 @@ impl Spooler {
             if !self.broken {
                 self.take(&mut batch);
             }
+            self.gauge.set(self.writer.pressed(self.failing));
             batch.entries.clear();
             batch.bytes.clear();
             let _ = self.emptied.try_send(batch);

@@ -2,6 +2,7 @@
 
 use super::board::Trouble;
 use super::mirror::MirrorStatus;
+use super::overload::Overload;
 use crate::time::CaptureTime;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,12 @@ pub struct Status {
     pub witness: Vec<Primary>,
     /// The disk of the data folder.
     pub disk: Disk,
+    /// What the recorder takes of the memory.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Why the newest calls are refused now; null while all are recorded.
+    #[serde(default)]
+    pub overload: Option<Overload>,
     /// What does not work now (`until` is null), and what did not.
     pub troubles: Vec<Trouble>,
     /// What else is worth knowing of the packets, for people.
@@ -85,6 +92,9 @@ pub struct Drops {
     pub queue: u64,
     /// The disk did not take them, and memory for them was at an end.
     pub disk: u64,
+    /// They are of calls that were refused because this host could not keep up, or of none.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 /// Calls.
@@ -96,7 +106,7 @@ pub struct Calls {
     pub carried: u64,
     /// Sealed and written down since the start.
     pub sealed: u64,
-    /// Refused because there were too many at once.
+    /// Refused because there were too many at once, or this host could not keep up.
     pub refused: u64,
 }
 
@@ -117,6 +127,17 @@ pub struct Primary {
     pub back_at: Option<CaptureTime>,
     /// What speaks, or spoke, against it.
     pub evidence: Vec<String>,
+}
+
+/// What the recorder takes of the memory (docs/performance.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// What the process takes now, without the kernel's rings.
+    pub resident_bytes: u64,
+    /// What one with so many calls usually takes, the kernel's rings included.
+    pub usual_bytes: u64,
+    /// What it would take if all its bounds were reached at once.
+    pub worst_bytes: u64,
 }
 
 /// The disk of the data folder.

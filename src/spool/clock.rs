@@ -58,6 +58,7 @@ pub(super) fn one_clock(notes: &mut [Noted], base: Base) -> Vec<Step> {
             }
             Note::Carried(c) => moved(&mut c.lost_at),
             Note::Reason(r) => moved(&mut r.at),
+            Note::Refused { at, .. } => moved(at),
             Note::Joined { .. } | Note::Same { .. } => {}
         }
         shift = shift.saturating_add(step);

@@ -106,6 +106,7 @@ fn leg(folder: &Path) -> Result<Option<(CaptureTime, Resumable)>, String> {
         carried,
         joined,
         same,
+        refused: story.notes.iter().any(|n| matches!(n.note, Note::Refused { .. })),
     };
     let lengths = [signalling.whole, packets.whole];
     Ok(Some((story.first_at.unwrap_or(last_at), Resumable { leg, folder: folder.to_owned(), lengths })))

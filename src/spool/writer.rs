@@ -156,6 +156,13 @@ impl SpoolWriter {
         }
     }
 
+    /// How much of what may be held because the disk refuses is held, 0 to 1. `failing`: it has refused something of late.
+    #[must_use]
+    pub fn pressed(&self, failing: bool) -> f64 {
+        let most = if self.refused { HELD_BYTES } else { BUFFERED_BYTES };
+        if self.refused || failing { self.held as f64 / most as f64 } else { 0.0 }
+    }
+
     fn list(&mut self, leg: LegId) {
         if let Some(l) = self.legs.get_mut(&leg).filter(|l| !l.listed) {
             l.listed = true;

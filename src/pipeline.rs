@@ -8,6 +8,7 @@
 //! queue costs is counted and noted on the call; and nothing ends it: what the disk or the ledger refuses is held,
 //! told, and tried again.
 
+mod ahead;
 mod board;
 mod booking;
 mod diary;
@@ -51,7 +52,7 @@ use crate::spool::resume::{self, Resumable};
 use crate::spool::writer::SpoolWriter;
 use crate::time::CaptureTime;
 use crate::wire::endpoint::Endpoint;
-use crate::wire::frame::LinkType;
+use ahead::Ahead;
 use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
@@ -97,6 +98,7 @@ pub enum Mode {
 
 /// A running recorder: frames go in by [`Pipeline::frame`], recordings and ledger rows come out on disk.
 pub struct Pipeline {
+    ahead: Ahead,
     listener: Listener,
     mirror: mirror::Mirror,
     governor: overload::Governor,
@@ -148,6 +150,7 @@ impl Pipeline {
             disk,
         };
         let mut p = Self {
+            ahead: Ahead::default(),
             listener: Listener::new(patience::of(config, mode)),
             mirror: mirror::Mirror::new(mode),
             governor: overload::Governor::new(config.max_calls),
@@ -310,18 +313,9 @@ impl Pipeline {
         self.router.flush(true);
     }
 
-    /// Takes a frame; false when the pipeline has failed and nothing more is worth giving.
-    pub fn frame(&mut self, at: CaptureTime, link: LinkType, bytes: &[u8]) -> bool {
-        self.end_of_restart(at);
-        self.listener.frame(at, link, bytes, &mut self.router);
-        self.mirror.frame(at, link, bytes);
-        self.frames += 1;
-        // An error is looked for now and then: the channels stay open until the tap ends them.
-        !self.frames.is_multiple_of(1024) || !self.shared.failed()
-    }
-
     /// Passes time in live recording, and hands over what is gathered. `write`: it also goes to the kernel.
     pub fn tick(&mut self, now: CaptureTime, write: bool) -> bool {
+        self.catch_up();
         self.end_of_restart(now);
         self.listener.tick(now, &mut self.router);
         self.router.flush(write);
@@ -332,11 +326,13 @@ impl Pipeline {
 
     /// Nothing can be heard now: no call is silent meanwhile.
     pub fn deaf(&mut self) {
+        self.catch_up();
         self.listener.deaf();
     }
 
     /// The host's clock was set: what was `from` is called `to` from now on.
     pub fn clock_step(&mut self, from: CaptureTime, to: CaptureTime) {
+        self.catch_up();
         self.listener.step(from, to, &mut self.router);
         let by = to.secs_since(from);
         tracing::warn!("the host's clock was set by {by:+.3} s; calls in progress keep theirs");
@@ -344,6 +340,7 @@ impl Pipeline {
     }
 
     fn note_all(&mut self, note: &Note) {
+        self.catch_up();
         let legs: Vec<LegId> = self.listener.legs_up().collect();
         for leg in legs {
             self.router.push(leg, Entry::Note(leg, Box::new(note.clone())));
@@ -362,6 +359,7 @@ impl Pipeline {
     /// # Errors
     /// The first error of any stage.
     pub fn finish(mut self) -> Result<(Vec<Found>, Vec<String>), PipelineError> {
+        self.catch_up();
         if !self.shared.failed() {
             self.listener.close(&mut self.router);
         }
@@ -379,6 +377,7 @@ impl Pipeline {
     /// # Errors
     /// The first error of any stage that live recording does not survive.
     pub fn stop(mut self) -> Result<(), PipelineError> {
+        self.catch_up();
         self.listener.park(&mut self.router);
         self.router.flush(true);
         self.shared.stop();

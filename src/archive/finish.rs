@@ -8,7 +8,7 @@ use crate::call::listener::Over;
 use crate::call::record::{Carried, Event, File as FileRow};
 use crate::capture::file::OpenError;
 use crate::disk::Disk;
-use crate::limits::FILE_IN_MEMORY;
+use crate::limits::FILE_AT_ONCE_BYTES;
 use crate::spool::read::{self, LegStory};
 use crate::time::CaptureTime;
 use std::ffi::OsString;
@@ -125,7 +125,7 @@ impl Archive {
 
     /// What is small stays in memory, up to so much of a call.
     fn read(&self, job: &Job) -> Result<Vec<LegStory>, OpenError> {
-        let mut room = FILE_IN_MEMORY as u64;
+        let mut room = FILE_AT_ONCE_BYTES as u64;
         let mut legs = Vec::new();
         for folder in &job.folders {
             let leg = read::leg_keeping(folder, room)?;

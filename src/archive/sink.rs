@@ -4,7 +4,7 @@
 use super::seal::{Digest, Part, digest_of};
 use crate::call::record::File as FileRow;
 use crate::disk::{Disk, Writing};
-use crate::limits::FILE_IN_MEMORY;
+use crate::limits::FILE_AT_ONCE_BYTES;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) struct Sink {
 impl Sink {
     /// A new file; `bytes` is what is expected to be written to it.
     pub(super) fn new(path: &Path, bytes: u64, disk: &Disk) -> Self {
-        let room = usize::try_from(bytes).unwrap_or(usize::MAX).min(FILE_IN_MEMORY);
+        let room = usize::try_from(bytes).unwrap_or(usize::MAX).min(FILE_AT_ONCE_BYTES);
         Self { path: path.to_owned(), disk: disk.clone(), bytes: Vec::with_capacity(room), at: 0, file: None }
     }
 
@@ -74,7 +74,7 @@ impl Closed {
 
 impl Write for Sink {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
-        if self.file.is_some() || self.at + new.len() > FILE_IN_MEMORY {
+        if self.file.is_some() || self.at + new.len() > FILE_AT_ONCE_BYTES {
             return self.on_disk()?.write(new);
         }
         // A header is written again when the lengths in it are known.

@@ -10,6 +10,7 @@ pub mod bib;
 pub mod endpoint;
 pub mod fragments;
 pub mod frame;
+pub mod glance;
 pub mod hep;
 pub mod icmp;
 pub mod ip;

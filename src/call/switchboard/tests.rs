@@ -122,8 +122,8 @@ fn a_lease_ends_with_time_and_with_the_dialog() {
     assert_eq!(s.leased(ms(0), &f), None, "nobody has looked at it yet");
     assert_eq!(s.route(ms(0), f), Route::Tied(leg));
     s.lease(ms(0), &f);
-    assert_eq!(s.leased(ms(99), &f), Some(leg));
-    assert_eq!(s.leased(ms(100), &f), None);
+    assert_eq!(s.leased(ms(199), &f), Some(leg));
+    assert_eq!(s.leased(ms(200), &f), None);
     assert_eq!(s.leased(ms(-1), &f), None, "the clock was set back");
     s.end(leg, Some(ms(50)));
     assert_eq!(s.leased(ms(60), &f), None);

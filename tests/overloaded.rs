@@ -201,6 +201,31 @@ fn on_a_disk_that_is_full() {
     assert!(whole >= 1, "the oldest of all");
 }
 
+/// A refused call whose end is missed while the recorder does not run has no media in its spool, and does not wait for some.
+#[test]
+fn refused_and_ended_while_nobody_listened() {
+    let folder = tempdir().unwrap();
+    let data = folder.path().join("data");
+    let pcap = capture(folder.path(), 2, 12, 1.0);
+    let one = Config { max_calls: 1, ..config() };
+    let mut play = Play::new(Pipeline::start(&data, &one, Mode::Live).unwrap(), &pcap);
+    let begun = play.now;
+    assert!(play.until(|_, at| at.since(begun) >= Duration::from_secs(6)));
+    let Play { p, file, now, tick } = play;
+    p.stop().unwrap();
+    let p = Pipeline::start(&data, &one, Mode::Live).unwrap();
+    let mut play = Play { p, file, now, tick };
+    for _ in 0..60 {
+        play.now = play.now + Duration::from_secs(2);
+        assert!(play.p.tick(play.now, true));
+        wait(2);
+    }
+    assert_eq!(play.p.listener().calls_up(), 0);
+    play.seal(2);
+    let ends: Vec<Value> = ledger(&data).into_iter().map(|c| c["end"].clone()).collect();
+    assert_eq!(ends, ["media-timeout", "media-timeout"]);
+}
+
 /// Refused by a bound of the configuration, and again after a restart without that bound.
 #[test]
 fn refused_stays_refused_over_a_restart() {

@@ -44,7 +44,8 @@ impl Roster {
         let mut leg = Leg {
             call,
             ends: r.flows.first().map(|f| ends(f.source, f.destination)).unwrap_or_default(),
-            media_at: r.media_at,
+            // A refused leg has none in its spool, and had some on the wire.
+            media_at: r.media_at.or(r.refused.then_some(r.last_at)),
             // Long ago: what resumes is of no call that begins now.
             first_at: CaptureTime(i64::MIN),
             last_at: r.last_at,

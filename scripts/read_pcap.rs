@@ -41,7 +41,8 @@ fn file(path: &str) -> Result<String, Error> {
 
 fn live(interface: &str) -> Result<String, Error> {
     let stop = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone()).map_err(|_| Error::InvalidString)?;
+    signal_hook::flag::register(signal_hook::consts::SIGTERM, stop.clone())
+        .map_err(|_| Error::InvalidString)?;
     let opening = Capture::from_device(interface)?.promisc(true).snaplen(262_144).buffer_size(256 << 20);
     let mut capture = opening.timeout(20).precision(Precision::Nano).open()?.setnonblock()?;
     let (mut packets, mut bytes) = (0u64, 0u64);

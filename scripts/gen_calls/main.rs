@@ -56,9 +56,7 @@ fn main() -> ExitCode {
 }
 
 /// Reads the command line: the options, the file to write, and the interface to send on.
-fn arguments(
-    mut args: impl Iterator<Item = String>,
-) -> Result<(Options, String, Option<String>), String> {
+fn arguments(mut args: impl Iterator<Item = String>) -> Result<(Options, String, Option<String>), String> {
     let (mut o, mut path, mut interface) = (Options::default(), None, None);
     while let Some(name) = args.next() {
         if matches!(name.as_str(), "-h" | "--help") {
@@ -119,7 +117,8 @@ fn send(options: &Options, interface: &str, path: &str) -> io::Result<(String, E
     } else {
         ("THE PACE WAS NOT KEPT", ExitCode::from(3))
     };
-    let summary = format!("{} calls, {sent} packets, {late} late, at most {latest} ms: {said}", options.calls);
+    let summary =
+        format!("{} calls, {sent} packets, {late} late, at most {latest} ms: {said}", options.calls);
     Ok((summary, exit))
 }
 

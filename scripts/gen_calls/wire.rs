@@ -39,7 +39,8 @@ impl Wire {
         let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
         let of = nix::ifaddrs::getifaddrs()?.filter(|i| i.interface_name == interface);
         let address = of.filter_map(|i| i.address).find_map(|a| a.as_link_addr().copied());
-        let address = address.ok_or_else(|| io::Error::other(format!("there is no interface {interface}")))?;
+        let address =
+            address.ok_or_else(|| io::Error::other(format!("there is no interface {interface}")))?;
         bind(socket.as_raw_fd(), &address)?;
         QdiscBypass.set(&socket, &true)?;
         let (bytes, ends) = (Vec::with_capacity(BATCH * 256), Vec::with_capacity(BATCH));

@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 18] = [
+const WHY: [(&str, &str); 19] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -30,6 +30,11 @@ const WHY: [(&str, &str); 18] = [
         "ring_mb",
         "While nothing reads (the machine is busy, the disk stalls) packets wait in the kernel's ring; beyond it they\n\
          are lost. Megabytes for each interface, 1 to 2047.",
+    ),
+    (
+        "capture_threads",
+        "One thread reads all interfaces, and carries some 500,000 packets a second. Beyond that, on a machine with a\n\
+         core to spare for each, so many read each interface for it (PACKET_FANOUT), 1 to 16; they share ring_mb.",
     ),
     (
         "flush_ms",

@@ -27,7 +27,7 @@ usage: gen-calls [OPTION VALUE]... -o OUT.pcap
   --start EPOCH    when the first call starts, seconds since 1970     [1790000000]
   --seed N         seed of everything random                          [1]
   --send IFACE     send them in real time on this interface instead of writing a capture; OUT.pace.json gets how late
-                   the packets were, and the exit status is 3 when more than one in a thousand was 10 ms late
+                   the packets were, and the exit status is 3 when more than one in a hundred was 50 ms late
 OUT.pcap.truth.json gets one line of JSON a leg; scripts/gen_calls/generate.rs says what each sample is.
 ";
 

@@ -62,8 +62,8 @@ class Load:
                     s.p.kill()
                     sys.exit(f'bench: {ear.command[0]} ended: {ear.last()}')
             time.sleep(0.1)
-        self.kept = s.status == 0
-        if s.status not in (0, 3):
+        self.kept, self.gave_up = s.status == 0, s.status not in (0, 3)
+        if self.gave_up:
             print(f'  the sender gave up: {s.last()}')
             return s
         with open(f'{self.out}.pace.json') as f:
@@ -72,7 +72,7 @@ class Load:
 
     def said(self, s):
         """what the sender did"""
-        if s.status not in (0, 3):
+        if self.gave_up:
             return
         p = self.pace
         print(f'    sent by one thread in {s.user + s.system:.1f} CPU s, {(s.user + s.system) / p["sent"] * 1e6:.2f} µs a packet (the'
@@ -185,7 +185,7 @@ def find(a, folder, examples):
             load = Load(a, examples, folder, calls, seconds, ramp)
             load.room(folder)
             lossless = load.record(quiet=True)
-            if load.kept or not lossless:
+            if load.kept or load.gave_up or not lossless:
                 break
         return lossless and load.kept
     good, bad = 0, a.calls

@@ -3,11 +3,7 @@
 //! Each leg has its millisecond within the 20 that a packet lasts, from its start on: the packets of all are spread as those
 //! of many phones are. A sender that is late sends what is due without a pause until it is in time again, and says how late
 //! it was: what it could not send in time, nobody could have recorded in time.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a sender keeps the pace of the clock on the wall"
-)]
+#![expect(clippy::disallowed_methods, reason = "a sender keeps the pace of the clock on the wall")]
 
 use crate::generate::signalling::Call;
 use crate::generate::{Leg, LegTruth, Options, frame, plan, turn};

@@ -33,8 +33,8 @@ const WHY: [(&str, &str); 19] = [
     ),
     (
         "capture_threads",
-        "One thread reads all interfaces. When the kernel drops packets and processors are idle, so many threads can read\n\
-         each interface for it (PACKET_FANOUT), 1 to 16; they share ring_mb. It costs more in all (docs/decisions/0013).",
+        "One thread reads all interfaces. When the kernel drops packets and processors are idle, so many threads can\n\
+         read each interface for it (PACKET_FANOUT), 1 to 16. They share ring_mb, and cost more in all.",
     ),
     (
         "flush_ms",

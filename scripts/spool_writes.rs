@@ -43,7 +43,9 @@ enum Way {
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let folder = Path::new(args.get(1).expect("usage: spool-writes FOLDER [LEGS] [MEGABYTES]"));
+    let Some(folder) = args.get(1).map(Path::new) else {
+        return eprintln!("usage: spool-writes FOLDER [LEGS] [MEGABYTES]");
+    };
     let number = |n: usize, default: usize| args.get(n).map_or(default, |a| a.parse().unwrap());
     let (legs, bytes) = (number(2, 10_000), number(3, 2_000) << 20);
     println!("{legs} legs, {} MiB", bytes >> 20);

@@ -249,6 +249,15 @@ pub const BLOCK_MS: i32 = 20;
 /// How long a frame of one interface waits for an earlier one of another: as long as a block may take, and to spare.
 pub const HOLDBACK: Duration = Duration::from_millis(45);
 
+/// Batches under way from a thread that reads an interface to the tap, 8 MiB; what is more waits in its ring.
+pub const READER_BATCHES: usize = 64;
+
+/// How often such a thread that has nothing to read says so.
+pub const READER_LOOK: Duration = Duration::from_millis(5);
+
+/// How long frames wait for a thread of the same interface that is not let run.
+pub const READER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Frames taken before the clock is looked at again.
 pub const FRAMES_A_TURN: usize = 4_096;
 

@@ -408,6 +408,9 @@ enum Left {
     Spool(io::Error),
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, PipelineError> {
+pub(crate) fn spawn(
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, PipelineError> {
     std::thread::Builder::new().name(name).spawn(run).map_err(PipelineError::Thread)
 }

@@ -1,4 +1,4 @@
-//! Frames into a classic pcap file: Ethernet, 802.1Q if asked for, IPv4, UDP, all checksums true.
+//! Frames, and a classic pcap file of them: Ethernet, 802.1Q if asked for, IPv4, UDP, all checksums true.
 
 use std::io::{self, Write};
 use std::net::SocketAddrV4;
@@ -46,37 +46,7 @@ impl<W: Write> Pcap<W> {
         r.extend_from_slice(&((d.at_us / 1_000_000) as u32).to_le_bytes());
         r.extend_from_slice(&((d.at_us % 1_000_000) as u32).to_le_bytes());
         r.extend_from_slice(&[0; 8]);
-        let macs = if d.source.ip() < d.destination.ip() { [2, 1] } else { [1, 2] };
-        for last in macs {
-            r.extend_from_slice(&[2, 0, 0, 0, 0, last]);
-        }
-        if let Some(id) = self.vlan {
-            r.extend_from_slice(&[0x81, 0x00]);
-            r.extend_from_slice(&id.to_be_bytes());
-        }
-        r.extend_from_slice(&[0x08, 0x00]);
-        let ip = r.len();
-        r.extend_from_slice(&[0x45, if d.media { TOS_MEDIA } else { TOS_SIP }, 0, 0]);
-        r.extend_from_slice(&d.ident.to_be_bytes());
-        r.extend_from_slice(&[0x40, 0, 63, 17, 0, 0]);
-        r.extend_from_slice(&d.source.ip().octets());
-        r.extend_from_slice(&d.destination.ip().octets());
-        let udp = r.len();
-        r.extend_from_slice(&d.source.port().to_be_bytes());
-        r.extend_from_slice(&d.destination.port().to_be_bytes());
-        r.extend_from_slice(&[0; 4]);
-        payload(r);
-        let (ip_length, udp_length) = ((r.len() - ip) as u16, (r.len() - udp) as u16);
-        r[ip + 2..ip + 4].copy_from_slice(&ip_length.to_be_bytes());
-        let sum = fold(sum16(&r[ip..udp]));
-        r[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
-        r[udp + 4..udp + 6].copy_from_slice(&udp_length.to_be_bytes());
-        let pseudo = sum16(&r[ip + 12..ip + 20]) + 17 + u64::from(udp_length);
-        let sum = match fold(pseudo + sum16(&r[udp..])) {
-            0 => 0xffff,
-            sum => sum,
-        };
-        r[udp + 6..udp + 8].copy_from_slice(&sum.to_be_bytes());
+        append(r, self.vlan, d, payload);
         let length = (r.len() as u32 - 16).to_le_bytes();
         r[8..12].copy_from_slice(&length);
         r[12..16].copy_from_slice(&length);
@@ -87,6 +57,41 @@ impl<W: Write> Pcap<W> {
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Appends the frame of one datagram; `payload` appends what it carries.
+pub fn append(r: &mut Vec<u8>, vlan: Option<u16>, d: Datagram, payload: impl FnOnce(&mut Vec<u8>)) {
+    let macs = if d.source.ip() < d.destination.ip() { [2, 1] } else { [1, 2] };
+    for last in macs {
+        r.extend_from_slice(&[2, 0, 0, 0, 0, last]);
+    }
+    if let Some(id) = vlan {
+        r.extend_from_slice(&[0x81, 0x00]);
+        r.extend_from_slice(&id.to_be_bytes());
+    }
+    r.extend_from_slice(&[0x08, 0x00]);
+    let ip = r.len();
+    r.extend_from_slice(&[0x45, if d.media { TOS_MEDIA } else { TOS_SIP }, 0, 0]);
+    r.extend_from_slice(&d.ident.to_be_bytes());
+    r.extend_from_slice(&[0x40, 0, 63, 17, 0, 0]);
+    r.extend_from_slice(&d.source.ip().octets());
+    r.extend_from_slice(&d.destination.ip().octets());
+    let udp = r.len();
+    r.extend_from_slice(&d.source.port().to_be_bytes());
+    r.extend_from_slice(&d.destination.port().to_be_bytes());
+    r.extend_from_slice(&[0; 4]);
+    payload(r);
+    let (ip_length, udp_length) = ((r.len() - ip) as u16, (r.len() - udp) as u16);
+    r[ip + 2..ip + 4].copy_from_slice(&ip_length.to_be_bytes());
+    let sum = fold(sum16(&r[ip..udp]));
+    r[ip + 10..ip + 12].copy_from_slice(&sum.to_be_bytes());
+    r[udp + 4..udp + 6].copy_from_slice(&udp_length.to_be_bytes());
+    let pseudo = sum16(&r[ip + 12..ip + 20]) + 17 + u64::from(udp_length);
+    let sum = match fold(pseudo + sum16(&r[udp..])) {
+        0 => 0xffff,
+        sum => sum,
+    };
+    r[udp + 6..udp + 8].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Sum of big-endian 16-bit words; an odd last byte is the high one.

@@ -96,7 +96,8 @@ impl Default for Options {
 }
 
 impl Options {
-    fn check(&self) -> Result<(), &'static str> {
+    /// Are they within what can be made?
+    pub fn check(&self) -> Result<(), &'static str> {
         let percents = [self.loss, self.reorder, self.dup];
         let rules = [
             ((1..=MAX_CALLS).contains(&self.calls), "calls must be 1 to 20000"),
@@ -119,7 +120,7 @@ impl Options {
 pub fn generate<W: Write>(options: &Options, out: W) -> io::Result<Vec<LegTruth>> {
     options.check().map_err(|rule| io::Error::new(io::ErrorKind::InvalidInput, rule))?;
     let mut pcap = Pcap::new(out, options.vlan)?;
-    let table: [u8; 4096] = std::array::from_fn(|k| options.codec.encode(tone::sine(k as u16)));
+    let table = turn(options.codec);
     let (calls, mut legs) = plan(options);
     let mut heap: BinaryHeap<Reverse<Event>> = (0..options.calls)
         .map(|call| {
@@ -167,6 +168,11 @@ pub fn generate<W: Write>(options: &Options, out: W) -> io::Result<Vec<LegTruth>
     Ok(legs.into_iter().map(|l| l.truth).collect())
 }
 
+/// The codes of one turn of the tones.
+pub fn turn(codec: Codec) -> [u8; 4096] {
+    std::array::from_fn(|k| codec.encode(tone::sine(k as u16)))
+}
+
 /// Something to write at a time; the order of the fields is the order in the file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Event {
@@ -187,8 +193,9 @@ enum What {
 }
 
 /// One leg, and how far it has come.
-struct Leg {
-    truth: LegTruth,
+pub struct Leg {
+    /// What is known of it.
+    pub truth: LegTruth,
     random: Random,
     ident: u16,
     jitter_us: u64,
@@ -257,20 +264,30 @@ impl Leg {
             t.first_us = at_us;
         }
         t.last_us = at_us;
+        let (d, l) = (self.datagram(at_us, index), &*self);
+        p.write(d, |to| l.payload(index, table, to))
+    }
+
+    /// Where packet `index` comes from and goes to, seen then.
+    pub fn datagram(&self, at_us: i64, index: u64) -> Datagram {
+        let t = &self.truth;
         let ident = self.ident.wrapping_add(index as u16);
-        let (source, destination) = (t.source, t.destination);
-        p.write(Datagram { at_us, source, destination, ident, media: true }, |to| {
-            to.extend_from_slice(&[0x80, t.tone.codec.payload_type() | if index == 0 { 0x80 } else { 0 }]);
-            to.extend_from_slice(&t.first_seq.wrapping_add(index as u16).to_be_bytes());
-            to.extend_from_slice(&t.first_ts.wrapping_add((index * SAMPLES) as u32).to_be_bytes());
-            to.extend_from_slice(&t.ssrc.to_be_bytes());
-            t.tone.append(to, index * SAMPLES, SAMPLES, table);
-        })
+        Datagram { at_us, source: t.source, destination: t.destination, ident, media: true }
+    }
+
+    /// Appends the RTP of packet `index`.
+    pub fn payload(&self, index: u64, table: &[u8; 4096], to: &mut Vec<u8>) {
+        let t = &self.truth;
+        to.extend_from_slice(&[0x80, t.tone.codec.payload_type() | if index == 0 { 0x80 } else { 0 }]);
+        to.extend_from_slice(&t.first_seq.wrapping_add(index as u16).to_be_bytes());
+        to.extend_from_slice(&t.first_ts.wrapping_add((index * SAMPLES) as u32).to_be_bytes());
+        to.extend_from_slice(&t.ssrc.to_be_bytes());
+        t.tone.append(to, index * SAMPLES, SAMPLES, table);
     }
 }
 
 /// Addresses, times and starting points of everything, from the seed.
-fn plan(o: &Options) -> (Vec<Call>, Vec<Leg>) {
+pub fn plan(o: &Options) -> (Vec<Call>, Vec<Leg>) {
     let mut legs = Vec::with_capacity(o.calls as usize * 2);
     let calls = (0..o.calls)
         .map(|index| {

@@ -3,6 +3,7 @@
 
 use super::hep::HepSocket;
 use super::live::{Dropped, Got, Live, LiveError, Options};
+use super::readers::Readers;
 use crate::limits::{HOLDBACK, RETRY};
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
@@ -52,6 +53,7 @@ pub struct Figures {
 /// Where frames come from.
 enum Source {
     Interface(Live),
+    Readers(Readers),
     Agents(HepSocket),
 }
 
@@ -59,6 +61,7 @@ impl Source {
     fn take(&mut self, now: CaptureTime) -> Got<'_> {
         match self {
             Self::Interface(live) => live.take(),
+            Self::Readers(readers) => readers.take(now),
             Self::Agents(socket) => socket.take(now),
         }
     }
@@ -66,6 +69,7 @@ impl Source {
     fn link(&self) -> LinkType {
         match self {
             Self::Interface(live) => live.link,
+            Self::Readers(readers) => readers.link,
             Self::Agents(_) => LinkType::Hep,
         }
     }
@@ -73,8 +77,14 @@ impl Source {
     fn dropped(&mut self) -> Dropped {
         match self {
             Self::Interface(live) => live.dropped(),
+            Self::Readers(readers) => readers.dropped(),
             Self::Agents(socket) => socket.dropped(),
         }
+    }
+
+    /// Has frames that wait for earlier ones?
+    fn waiting(&self) -> bool {
+        matches!(self, Self::Readers(readers) if readers.waiting())
     }
 }
 
@@ -82,6 +92,7 @@ impl AsFd for Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Interface(live) => live.as_fd(),
+            Self::Readers(readers) => readers.as_fd(),
             Self::Agents(socket) => socket.as_fd(),
         }
     }
@@ -103,7 +114,10 @@ impl Place {
 
     fn open(&self, options: &Options) -> Result<Source, LiveError> {
         match self {
-            Self::Interface(name) => Live::open(name, options).map(Source::Interface),
+            Self::Interface(name) => match options.threads {
+                Some(threads) => Readers::open(name, options, threads).map(Source::Readers),
+                None => Live::open(name, options).map(Source::Interface),
+            },
             Self::Agents(listen) => HepSocket::open(*listen).map(Source::Agents),
         }
     }
@@ -272,10 +286,16 @@ impl Ears {
         // Who has a frame that waits for an earlier one has nothing new to tell, and would end the wait at once.
         let fds = self.ears.iter().filter(|e| e.held.is_none()).filter_map(|e| e.live.as_ref());
         let mut fds: Vec<PollFd<'_>> = fds.map(|l| PollFd::new(l, PollFlags::IN)).collect();
-        let most = if fds.len() < self.ears.len() { most.min(HOLDBACK / 4) } else { most };
+        let waiting = self.ears.iter().filter_map(|e| e.live.as_ref()).any(Source::waiting);
+        let most = if waiting || fds.len() < self.ears.len() { most.min(HOLDBACK / 4) } else { most };
         let most = Timespec { tv_sec: most.as_secs() as i64, tv_nsec: i64::from(most.subsec_nanos()) };
         // Interrupted, or an interface that is gone: the next frame tells.
         let _ = poll(&mut fds, Some(&most));
+        for e in &self.ears {
+            if let Some(Source::Readers(readers)) = &e.live {
+                readers.heard();
+            }
+        }
     }
 }
 

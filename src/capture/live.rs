@@ -8,7 +8,22 @@ use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
 use pcap::{Active, Capture, Error, Linktype, Precision, Stat};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::thread::JoinHandle;
 use thiserror::Error;
+
+/// Starts a thread of this name.
+pub type Start = fn(String, Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>>;
+
+/// Threads that read an interface, beside the tap.
+#[derive(Clone, Copy, Debug)]
+pub struct Threads {
+    /// How many; each has a ring of its own.
+    pub number: usize,
+    /// Who starts them.
+    pub start: Start,
+    /// The host's clock.
+    pub clock: fn() -> CaptureTime,
+}
 
 /// How an interface is listened to.
 #[derive(Clone, Debug)]
@@ -17,6 +32,8 @@ pub struct Options {
     pub filter: String,
     /// The kernel's buffer, MB (2^20 bytes).
     pub ring_mb: u32,
+    /// Who reads it, when not the tap itself.
+    pub threads: Option<Threads>,
 }
 
 /// Why an interface cannot be listened to, and what to do.
@@ -279,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_what_to_do() {
-        let options = Options { filter: String::new(), ring_mb: 1 };
+        let options = Options { filter: String::new(), ring_mb: 1, threads: None };
         let Err(e) = Live::open("no-such-if", &options) else { panic!("it is there") };
         let e = e.to_string();
         assert!(e.contains("no-such-if") && (e.contains("there are: ") || e.contains("setcap")), "{e}");

@@ -2,9 +2,12 @@
 
 pub mod bytes;
 pub mod ears;
+pub mod fanout;
 pub mod file;
 pub mod hep;
+pub mod lanes;
 pub mod live;
 pub mod merge;
 pub mod pcap;
 pub mod pcapng;
+pub mod readers;

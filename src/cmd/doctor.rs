@@ -105,7 +105,7 @@ fn listen(args: &Args, doctor: &mut Doctor) -> Result<CaptureTime, Failure> {
         signal_hook::flag::register(signal, stop.clone())
             .map_err(|e| Failure::Said(format!("cannot wait for signals: {e}")))?;
     }
-    let options = Options { filter: String::new(), ring_mb: 64 };
+    let options = Options { filter: String::new(), ring_mb: 64, threads: None };
     let mut ears = Ears::open(&args.interfaces, &[], options, false, wall_clock())?;
     let begun = steady();
     let most = Duration::from_secs(args.seconds);

@@ -5,7 +5,7 @@ use crate::call::agents::AgentReport;
 use crate::call::note::Place;
 use crate::call::witness::{PrimaryReport, Verdict};
 use crate::capture::ears::{Change, Ears};
-use crate::capture::live::{Dropped, Options};
+use crate::capture::live::{Dropped, Options, Threads};
 use crate::config::Config;
 use crate::limits::memory::{self, Shape};
 use crate::limits::{CALLS_AT_FULL_PACE, CLOCK_STEP_S, FRAMES_A_TURN, SLOWEST_FLUSH, TICK};
@@ -16,7 +16,7 @@ use crate::pipeline::{
 use crate::time::CaptureTime;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,7 +61,13 @@ pub fn run(args: &Args, _: &mut dyn Write) -> Result<Exit, Failure> {
         let what = "which interface? Name it with -i, or as `interfaces` in the configuration; --hep is for capture agents";
         return Err(Failure::Usage(what.to_owned()));
     }
-    let options = Options { filter: config.capture_filter.clone(), ring_mb: config.ring_mb };
+    let start = |name, run| pipeline::spawn(name, run).map_err(|e| io::Error::other(e.to_string()));
+    let threads = Threads { number: config.capture_threads, start, clock: wall_clock };
+    let options = Options {
+        filter: config.capture_filter.clone(),
+        ring_mb: config.ring_mb,
+        threads: (config.capture_threads > 1).then_some(threads),
+    };
     // Before anything else: from here on the kernel keeps what comes while the calls of the last run are looked up.
     let ears = Ears::open(names, agents, options, patient, wall_clock())?;
     let pipeline = Pipeline::start(&data, &config, Mode::Live)?;

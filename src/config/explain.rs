@@ -32,6 +32,11 @@ const WHY: [(&str, &str); 19] = [
          are lost. Megabytes for each interface, 1 to 2047.",
     ),
     (
+        "capture_threads",
+        "One thread reads all interfaces. When the kernel drops packets and processors are idle, so many threads can\n\
+         read each interface for it (PACKET_FANOUT), 1 to 16. They share ring_mb, and cost more in all.",
+    ),
+    (
         "flush_ms",
         "What the recorder still holds itself is lost when it is killed. Media is given to the kernel at least every\n\
          so many milliseconds (10 to 2000) while up to 1,000 calls are up; with 10,000 it is every 2 s.",

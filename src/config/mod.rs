@@ -35,6 +35,9 @@ pub struct Config {
     /// Megabytes of the kernel's ring of each interface.
     #[serde(deserialize_with = "values::ring_mb")]
     pub ring_mb: u32,
+    /// Threads that read an interface, each with a ring of its own; 1 is the tap itself.
+    #[serde(deserialize_with = "values::capture_threads")]
+    pub capture_threads: usize,
     /// Milliseconds after which media is given to the kernel.
     #[serde(deserialize_with = "values::flush_ms")]
     pub flush_ms: u64,
@@ -96,6 +99,7 @@ impl Default for Config {
             hep: Vec::new(),
             capture_filter: String::new(),
             ring_mb: 256,
+            capture_threads: 1,
             flush_ms: 200,
             sync_s: 5,
             primaries: Vec::new(),

@@ -17,6 +17,8 @@ const MOST_WORKERS: i64 = 1024;
 const MOST_CALLS: i64 = 100_000;
 /// libpcap takes the bytes of its ring as a signed 32-bit number.
 const MOST_RING_MB: i64 = 2047;
+/// The tap behind them is one thread: it takes no more than a few can read.
+const MOST_CAPTURE_THREADS: i64 = 16;
 /// Less is a system call for every few packets; more is too much to lose.
 const FLUSH_MS: RangeInclusive<i64> = 10..=2_000;
 /// At zero the disk would be the limit; what is lost after a minute is more than an operator expects.
@@ -54,6 +56,10 @@ pub(super) fn workers<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error
 
 pub(super) fn ring_mb<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     number(d, 1..=MOST_RING_MB, " (megabytes)")
+}
+
+pub(super) fn capture_threads<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
+    number(d, 1..=MOST_CAPTURE_THREADS, "")
 }
 
 pub(super) fn flush_ms<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {

@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 19] = [
+const WHY: [(&str, &str); 20] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\

@@ -13,6 +13,8 @@ pub const NAME_TOKENS: [&str; 7] = ["year", "month", "day", "time", "id", "calle
 const LONGEST_S: i64 = 604_800;
 /// More threads than this are a typing error.
 const MOST_WORKERS: i64 = 1024;
+/// A century.
+const MOST_DAYS: i64 = 36_500;
 /// libpcap takes the bytes of its ring as a signed 32-bit number.
 const MOST_RING_MB: i64 = 2047;
 /// Less is a system call for every few packets; more is too much to lose.
@@ -44,6 +46,10 @@ pub(super) fn resume<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 
 pub(super) fn workers<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
     number(d, 0..=MOST_WORKERS, " (0: one a core)")
+}
+
+pub(super) fn keep_days<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    number(d, 0..=MOST_DAYS, " (days; 0: for ever)")
 }
 
 pub(super) fn ring_mb<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {

@@ -216,6 +216,7 @@ mod tests {
              INSERT INTO parties (party_no, number, search_text)
                 SELECT i, i, printf('+49%07d%s', i, iif(i % 6000 = 7, char(10) || 'rare bird', '')) FROM n;
              INSERT INTO parties (party_no, number, search_text) VALUES (20000, 'desk', '+49 desk');
+             INSERT INTO party_text (rowid, search_text) SELECT party_no, search_text FROM parties;
              INSERT INTO calls (call_no, id, order_at_us, kind, state)
                 SELECT i, printf('%05d', 99999 - i), i / 2, 'call', 'completed' FROM n;
              INSERT INTO party_calls SELECT i, i / 2, i FROM n;

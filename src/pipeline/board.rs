@@ -19,6 +19,8 @@ pub enum Part {
     Archive,
     /// The ledger.
     Ledger,
+    /// Removing what is no longer kept.
+    Retention,
 }
 
 impl Part {
@@ -30,6 +32,7 @@ impl Part {
             Self::Archive => "archive",
             Self::Ledger => "ledger",
             Self::Queue => "queue",
+            Self::Retention => "retention",
         }
     }
 }

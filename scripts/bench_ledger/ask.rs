@@ -17,11 +17,12 @@ struct Asking<'a> {
     dir: &'a Path,
     calls: u64,
     cold: bool,
+    only: &'a str,
 }
 
 /// Asks everything.
-pub(super) fn all(dir: &Path, calls: u64, cold: bool) {
-    let a = Asking { dir, calls, cold };
+pub(super) fn all(dir: &Path, calls: u64, cold: bool, only: &str) {
+    let a = Asking { dir, calls, cold, only };
     let day = 86_400_000_000;
     for (name, days, text) in [
         ("a day, an extension", 1, "extension"),
@@ -101,6 +102,9 @@ impl Asking<'_> {
     }
 
     fn ask(&self, name: &str, question: &dyn Fn(u64) -> usize) {
+        if !name.contains(self.only) {
+            return;
+        }
         let (mut times, mut found) = (Vec::new(), 0);
         for n in 0..if self.cold { COLD } else { WARM } {
             if self.cold {

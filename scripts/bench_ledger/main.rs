@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! bench-ledger fill DIR CALLS [BATCH]          until there are CALLS; a line for each million
-//! bench-ledger ask DIR CALLS [cold]            each query: found, first, median, 95th percentile (ms)
+//! bench-ledger ask DIR CALLS [cold|warm] [NAME]  each query, or those named so: found, median, 95th percentile (ms)
 //! bench-ledger commit DIR CALLS SECONDS RATE   RATE calls a second (0: as many as it takes) behind those CALLS
 //! ```
 #![expect(
@@ -36,7 +36,10 @@ fn main() {
     let dir = PathBuf::from(args.get(1).map_or("", String::as_str));
     match args.first().map(String::as_str) {
         Some("fill") => fill(&dir, number(2, 1_000_000), number(3, BATCH)),
-        Some("ask") => ask::all(&dir, number(2, 1_000_000), args.get(3).is_some()),
+        Some("ask") => {
+            let cold = args.get(3).is_some_and(|a| a == "cold");
+            ask::all(&dir, number(2, 1_000_000), cold, args.get(4).map_or("", String::as_str));
+        }
         Some("commit") => commit(&dir, number(2, 1_000_000), number(3, 10), number(4, 0)),
         _ => panic_usage(),
     }

@@ -220,11 +220,12 @@ pub const LEDGER_QUEUED: usize = 1_024;
 /// Old calls that are taken out of the ledger in one transaction, which calls that have ended wait for: 20 ms.
 pub const PURGED_AT_ONCE: usize = 100;
 
-/// Files that are removed before the ledger looks again for calls that have ended, which wait for it.
-pub const REMOVED_AT_ONCE: usize = 200;
+/// Files that are removed before the ledger looks again for calls that have ended, which wait for it: with the pause, 1,000 a
+/// second, which making files beside it does not feel (docs/decisions/0013-long-runs.md).
+pub const REMOVED_AT_ONCE: usize = 100;
 
 /// The same while calls wait to be sealed. Not none: a disk that fills up holds recording up more.
-pub const REMOVED_WHEN_BEHIND: usize = 20;
+pub const REMOVED_WHEN_BEHIND: usize = 10;
 
 /// How long the disk is left alone between two turns of that.
 pub const REMOVAL_PAUSE: Duration = Duration::from_millis(100);

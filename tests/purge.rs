@@ -160,6 +160,22 @@ fn what_ended_before_goes_with_everything_of_it() {
     sound(data);
 }
 
+/// Several transactions, each followed by the files of its calls.
+#[test]
+fn of_very_many_calls_none_is_left() {
+    let _alone = alone();
+    let dir = tempdir().unwrap();
+    let data = dir.path();
+    let day = time("2026-03-01T10:00:00Z");
+    let calls: Vec<Sealed> = (0..330).map(|n| sealed(data, &format!("c{n}"), day)).collect();
+    Ledger::open(data).unwrap().commit(&calls).unwrap();
+    let did = purge(data, &["--before", "2027-01-01", "--json"]).exit(0);
+    let did: Value = serde_json::from_str(&did.stdout).unwrap();
+    assert_eq!((&did["calls"], &did["files"], &did["removed"]), (&330.into(), &660.into(), &660.into()));
+    assert_eq!((left(data), names(&data.join("recordings")).len()), (0, 0));
+    sound(data);
+}
+
 #[test]
 fn a_folder_that_a_recorder_writes_to_is_left_to_it() {
     let _alone = alone();

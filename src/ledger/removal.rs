@@ -3,7 +3,7 @@
 
 use super::{Ledger, LedgerError, Reader};
 use crate::disk::Disk;
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -95,10 +95,7 @@ impl Ledger {
         let mut write = || {
             let batch = db.transaction()?;
             for f in files {
-                // The path too: a number is given out again.
-                batch
-                    .prepare_cached("DELETE FROM files_to_remove WHERE removal_no = ?1 AND path = ?2")?
-                    .execute(params![f.no, f.path])?;
+                batch.prepare_cached("DELETE FROM files_to_remove WHERE removal_no = ?1")?.execute([f.no])?;
             }
             batch.commit()
         };

@@ -4,7 +4,9 @@
 -- in which its call goes (purged, or replaced by a fuller recording), and goes when the file is gone and its folder
 -- synced: killed in between, the next run knows what to do.
 CREATE TABLE files_to_remove (
-    removal_no INTEGER PRIMARY KEY,     -- in this order; a call's record is its last file, for it names the others
+    -- In this order; a call's record is its last file, for it names the others. A number is never given out again: who goes
+    -- through the files remembers how far.
+    removal_no INTEGER PRIMARY KEY AUTOINCREMENT,
     path       TEXT NOT NULL UNIQUE,    -- relative to the data folder
     call_id    TEXT NOT NULL            -- of the call that it was a file of: only a call of this id may take the name anew
 ) STRICT;

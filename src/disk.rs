@@ -160,6 +160,15 @@ impl Disk {
         fs::remove_file(path)
     }
 
+    /// Removes a folder that has nothing in it.
+    ///
+    /// # Errors
+    /// As [`fs::remove_dir`].
+    pub fn remove_empty(&self, path: &Path) -> io::Result<()> {
+        self.may(Step::Remove, path)?;
+        fs::remove_dir(path)
+    }
+
     /// Removes a folder and what is in it.
     ///
     /// # Errors

@@ -230,6 +230,29 @@ pub const FINISH_QUEUED: usize = 256;
 /// Sealed calls waiting for the ledger.
 pub const LEDGER_QUEUED: usize = 1_024;
 
+/// Old calls that are taken out of the ledger in one transaction, which calls that have ended wait for: 20 ms.
+pub const PURGED_AT_ONCE: usize = 100;
+
+/// Files that are removed before the ledger looks again for calls that have ended, which wait for it: with the pause, 1,000 a
+/// second, which making files beside it does not feel (docs/decisions/0013-long-runs.md).
+pub const REMOVED_AT_ONCE: usize = 100;
+
+/// The same while calls wait to be sealed. Not none: a disk that fills up holds recording up more.
+pub const REMOVED_WHEN_BEHIND: usize = 10;
+
+/// How long the disk is left alone between two turns of that.
+pub const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often files that cannot be removed are tried again.
+pub const REMOVAL_RETRY: Duration = Duration::from_secs(60);
+
+/// How often old calls are looked for.
+pub const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long before this host's clock the newest call may have been for the clock to be believed when it says that calls are
+/// old, days: one that is wrong by years must not empty the archive.
+pub const CLOCK_TRUSTED_DAYS: u32 = 30;
+
 /// Calls in one transaction of the ledger.
 pub const LEDGER_BATCH: usize = 512;
 

@@ -19,6 +19,7 @@ mod host;
 mod mirror;
 mod overload;
 mod patience;
+mod retention;
 mod router;
 mod sealing;
 mod serve;
@@ -57,6 +58,7 @@ use booking::Book;
 use crossbeam_channel::bounded;
 use hashbrown::HashSet;
 use host::{deadline, pause, room, sync_disk};
+use retention::Retention;
 use router::{Batch, Entry, Router};
 use sealing::{Ended, Finisher};
 use shared::{Shared, StopThreads, locked};
@@ -138,8 +140,8 @@ impl Pipeline {
         let book = Book {
             ledger: (mode == Mode::Replay).then(|| Ledger::open_locked(&lock)).transpose()?,
             lock,
-            data: data.to_owned(),
             disk: disk.clone(),
+            retention: Retention::new(config.keep_days, disk.clone(), data, shared.clone()),
             shared: shared.clone(),
             mode,
         };
@@ -250,6 +252,7 @@ impl Pipeline {
             let finishing = finishing.clone();
             self.threads.push(spawn(format!("finish-{n}"), move || f.run(&finishing))?);
         }
+        book.retention.look_at(finishing);
         self.threads.push(spawn("ledger".to_owned(), move || book.run(&ledgering))?);
         self.router = Router::new(lanes, empty, self.shared.clone(), mode);
         Ok(())

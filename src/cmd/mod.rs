@@ -1,5 +1,6 @@
 //! I/O. The commands: one verb, one file. Here is what they share: the command line, failures and exit status.
 
+pub mod backup;
 pub mod calls;
 pub mod config;
 pub mod doctor;
@@ -9,6 +10,7 @@ pub mod export;
 mod in_progress;
 pub mod ladder;
 pub mod log;
+pub mod purge;
 pub mod rebuild;
 pub mod record;
 pub mod replay;
@@ -63,6 +65,10 @@ pub enum Verb {
     Events(events::Args),
     /// Make a damaged or missing ledger anew from the records beside the recordings
     Rebuild(rebuild::Args),
+    /// Remove recordings of calls that ended before a time (a recorder does so itself: `keep_days`)
+    Purge(purge::Args),
+    /// Copy the ledger as it is at one moment, also while a recorder writes it
+    Backup(backup::Args),
     /// Print the effective configuration, every key explained
     Config(config::Args),
 }
@@ -215,6 +221,8 @@ pub fn run(cli: &Cli, out: &mut dyn Write) -> Result<Exit, Failure> {
         Verb::Verify(args) => verify::run(args, out),
         Verb::Events(args) => events::run(args, out),
         Verb::Rebuild(args) => rebuild::run(args, out),
+        Verb::Purge(args) => purge::run(args, out),
+        Verb::Backup(args) => backup::run(args, out),
         Verb::Config(args) => config::run(args, out),
     }
 }

@@ -54,6 +54,12 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     if args.ids.is_empty() {
         every_call(&reader, &mut check)?;
         warn_of_strangers(&reader, &args.data.folder())?;
+        match reader.left_to_remove()? {
+            0 => {}
+            n => warn(&format!(
+                "{n} files of calls that were purged or replaced are still to be removed: the recorder does so, or `earwitness purge`"
+            )),
+        }
     }
     let Sum { calls, files, bad, bare } = sum;
     if bare > 0 && args.ids.is_empty() {

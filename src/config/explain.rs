@@ -4,7 +4,7 @@ use super::{Config, Environment, NAME_TOKENS};
 use std::fmt::Write as _;
 
 /// Each key, and the failure it answers.
-const WHY: [(&str, &str); 20] = [
+const WHY: [(&str, &str); 21] = [
     (
         "data",
         "Where recordings, ledger and spool are, so that every command finds the same. --data goes before it.\n\
@@ -86,6 +86,11 @@ const WHY: [(&str, &str); 20] = [
         "audio",
         "A disk that is full or slow keeps calls waiting. \"g711\" writes the sound of G.711 calls in G.711's code words\n\
          (RIFF/WAVE formats 6 and 7), half as much as \"pcm\", which is 16-bit linear and played by everything.",
+    ),
+    (
+        "keep_days",
+        "Without an end to it the disk is full one day. The recorder removes calls that ended so many days ago, their\n\
+         rows and their files, a little at a time (docs/ledger.md). 0: it keeps them for ever.",
     ),
     ("workers", "Threads that write packets and seal recordings, when those fall behind. 0: one a core."),
     (

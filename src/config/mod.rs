@@ -67,6 +67,9 @@ pub struct Config {
     pub recording_name: String,
     /// What the sound of a call is written as.
     pub audio: Audio,
+    /// Days that recordings are kept; 0 is for ever.
+    #[serde(deserialize_with = "values::keep_days")]
+    pub keep_days: u32,
     /// Worker threads; 0 is one a core.
     #[serde(deserialize_with = "values::workers")]
     pub workers: usize,
@@ -110,6 +113,7 @@ impl Default for Config {
             resume_timeout_s: 10,
             recording_name: "{year}/{month}/{day}/{time}-{id}".into(),
             audio: Audio::default(),
+            keep_days: 0,
             workers: 0,
             max_calls: 0,
             log: "info".into(),

@@ -30,6 +30,7 @@ fn what_explain_prints_loads_again() {
         primaries: vec!["10.0.0.5:5060".parse().unwrap(), "[2001:db8::5]:5060".parse().unwrap()],
         on_primary_change: vec!["/bin/tell".into(), "a, \\ 'b'\n".into(), String::new()],
         recording_name: "{id}/\"é'{caller}".into(),
+        keep_days: 90,
         workers: 7,
         hold_timeout_s: 1,
         log: "debug".into(),
@@ -62,6 +63,7 @@ fn an_error_names_file_line_and_key() {
         ("this is not TOML", ", line 1: ", ""),
         ("[capture]\nring = 1", ", line 1: no such key as `capture`", ""),
         ("recording_name = \"{year}\"", ", line 1, key `recording_name`: must hold {id}", ""),
+        ("keep_days = -1", ", line 1, key `keep_days`: must be 0 to 36500 (days; 0: for ever)", ""),
         ("data = \"\"", ", line 1, key `data`: must be a path", ""),
         ("interfaces = \"eth0\"", ", line 1, key `interfaces`: ", "a list in brackets"),
         (

@@ -15,6 +15,8 @@ const LONGEST_S: i64 = 604_800;
 const MOST_WORKERS: i64 = 1024;
 /// Dialogs that are followed at once (`DIALOGS` in `limits`): more would never be reached.
 const MOST_CALLS: i64 = 100_000;
+/// A century.
+const MOST_DAYS: i64 = 36_500;
 /// libpcap takes the bytes of its ring as a signed 32-bit number.
 const MOST_RING_MB: i64 = 2047;
 /// The tap behind them is one thread: it takes no more than a few can read.
@@ -52,6 +54,10 @@ pub(super) fn resume<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
 
 pub(super) fn workers<'de, D: Deserializer<'de>>(d: D) -> Result<usize, D::Error> {
     number(d, 0..=MOST_WORKERS, " (0: one a core)")
+}
+
+pub(super) fn keep_days<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
+    number(d, 0..=MOST_DAYS, " (days; 0: for ever)")
 }
 
 pub(super) fn ring_mb<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {

@@ -1,6 +1,7 @@
 //! The one writer.
 
-use super::{FILE_NAME, LOCK_NAME, LedgerError, links, party, upgrade};
+use super::dictionary::party_no;
+use super::{FILE_NAME, LOCK_NAME, LedgerError, dictionary, links, removal, upgrade};
 use crate::archive::seal::Sealed;
 use crate::call::record::{CallRecord, End, Party, Stream};
 use crate::time::CaptureTime;
@@ -66,6 +67,15 @@ pub struct Ledger {
     _lock: Lock,
 }
 
+/// Lesser recordings, whose place those that are written down take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgrown {
+    /// Calls that are parts of a new one.
+    pub ids: Vec<String>,
+    /// Files that no call names any more, each with the id of the call that they were of: they are to be removed.
+    pub files: Vec<(String, String)>,
+}
+
 /// Prepared statements kept: more than this file has.
 const STATEMENTS: usize = 64;
 
@@ -103,15 +113,27 @@ impl Ledger {
     /// # Errors
     /// When SQLite cannot write; the ledger is then as it was before.
     pub fn commit(&mut self, calls: &[Sealed]) -> Result<(), LedgerError> {
-        self.commit_in_place_of(&[], calls)
+        self.commit_in_place_of(&Outgrown::default(), calls)
     }
 
-    /// The same; calls of these ids are parts of them, and go.
+    /// The same; lesser recordings go.
     ///
     /// # Errors
     /// As [`Ledger::commit`].
-    pub fn commit_in_place_of(&mut self, parts: &[String], calls: &[Sealed]) -> Result<(), LedgerError> {
-        self.commit_all(parts, calls.iter().map(|c| (c.record(), c.record_path())))
+    pub fn commit_in_place_of(&mut self, lesser: &Outgrown, calls: &[Sealed]) -> Result<(), LedgerError> {
+        self.commit_all(lesser, calls.iter().map(|c| (c.record(), c.record_path())))
+    }
+
+    /// Rows of files that are nowhere: only to measure what rows cost (`scripts/bench-ledger`). Nothing in `src/` calls it.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`].
+    #[doc(hidden)]
+    pub fn commit_made_up<'a>(
+        &mut self,
+        calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
+    ) -> Result<(), LedgerError> {
+        self.commit_all(&Outgrown::default(), calls)
     }
 
     /// Closes the ledger; all of it is in its one file then.
@@ -140,23 +162,28 @@ impl Ledger {
         &mut self,
         calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
     ) -> Result<(), LedgerError> {
-        self.commit_all(&[], calls)
+        self.commit_all(&Outgrown::default(), calls)
     }
 
     fn commit_all<'a>(
         &mut self,
-        parts: &[String],
+        lesser: &Outgrown,
         calls: impl Iterator<Item = (&'a CallRecord, Option<&'a str>)>,
     ) -> Result<(), LedgerError> {
         let path = &self.path;
         let batch = || {
             let batch = self.db.transaction()?;
-            for id in parts {
+            let known = dictionary::last(&batch)?;
+            for id in &lesser.ids {
                 batch.prepare_cached("DELETE FROM calls WHERE id = ?1")?.execute([id])?;
             }
+            removal::put(&batch, lesser.files.iter().map(|(id, path)| (id.as_str(), path.as_str())))?;
             for (call, record_path) in calls {
                 put_call(&batch, call, record_path)?;
+                let files = call.files.iter().map(|f| f.path.as_str());
+                removal::keep(&batch, files.chain(record_path))?;
             }
+            dictionary::index_from(&batch, known)?;
             batch.commit()
         };
         batch().map_err(|e| LedgerError::sqlite("write", path, e))
@@ -174,9 +201,12 @@ fn tune(db: &Connection) -> Result<()> {
     // nobody finds again. One fsync a batch is what that costs.
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "foreign_keys", true)?;
-    // KiB, negative: 4 MiB. The leaves of the indexes over ids and Call-IDs are hit at random, and the system has them in its
-    // cache; a recorder that runs for months shall not grow with its ledger.
-    db.pragma_update(None, "cache_size", -4_096)?;
+    // KiB, negative: 16 MiB, about what a full batch changes of a large ledger. With less, a batch is written and read back
+    // while it lasts: at a million calls, 4 MiB cost twice as much reading. The leaves of the indexes over ids and Call-IDs
+    // are hit at random, and the system has them in its cache; a recorder that runs for months shall not grow with its ledger.
+    db.pragma_update(None, "cache_size", -16_384)?;
+    // Pages, 16 MiB: what many small batches change again and again is copied to the ledger, and synced, once.
+    db.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     // After a long reader let the WAL grow, give the disk back.
     db.pragma_update(None, "journal_size_limit", 64 << 20)?;
     super::keep_plans(db)?;
@@ -319,23 +349,6 @@ fn put_files(db: &Connection, call: &CallRecord, call_no: i64) -> Result<()> {
         ])?;
     }
     Ok(())
-}
-
-/// The number of a party in the dictionary, which learns it if need be; `None` for one of whom nothing is known.
-fn party_no(db: &Connection, p: &Party) -> Result<Option<i64>> {
-    let Some(search_text) = party::search_text(p) else {
-        return Ok(None);
-    };
-    let known = db
-        .prepare_cached("SELECT party_no FROM parties WHERE number IS ?1 AND uri IS ?2 AND name IS ?3")?
-        .query_row(params![p.number, p.uri, p.name], |r| r.get(0))
-        .optional()?;
-    if known.is_some() {
-        return Ok(known);
-    }
-    let mut sql =
-        db.prepare_cached("INSERT INTO parties (uri, number, name, search_text) VALUES (?1, ?2, ?3, ?4)")?;
-    sql.insert(params![p.uri, p.number, p.name, search_text]).map(Some)
 }
 
 /// Caller and participant are often the same party: once is enough.

@@ -4,22 +4,30 @@
 //! One [`Ledger`] writes, in its own thread; any number of [`Reader`]s read at the same time, from any process.
 //! Errors are one line: what could not be done, why, and what to do about it.
 
+mod backup;
 mod commit;
+mod dictionary;
 mod events;
 mod links;
 mod party;
 mod plan;
+mod purge;
 mod query;
 mod rebuild;
+mod removal;
 mod row;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 
-pub use commit::{Ledger, Lock};
+pub use backup::{Copied, backup};
+pub use commit::{Ledger, Lock, Outgrown};
 pub use events::NodeEvent;
+pub use purge::Purge;
 pub use query::{Filter, Reader};
 pub use rebuild::{Rebuilt, Remark, rebuild, rebuild_on};
+
+pub use removal::{Remover, ToRemove, unlink};
 
 use std::path::{Path, PathBuf};
 
@@ -105,6 +113,14 @@ pub enum LedgerError {
     #[error("cannot make the ledger anew: {}: {source}; mend that and run `earwitness rebuild` again: nothing was deleted", path.display())]
     Rebuild {
         /// What could not be read, written or moved.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The ledger cannot be copied there.
+    #[error("cannot write the backup {}: {source}; name another file", path.display())]
+    Backup {
+        /// The copy.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,

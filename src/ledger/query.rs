@@ -199,12 +199,13 @@ impl Reader {
         Ok(id.chars().take(len).collect())
     }
 
-    /// Does any call have this file, or its record in it? `path` is relative to the data folder.
+    /// Does any call have this file, or its record in it, or is it still to be removed? `path` is relative to the data folder.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub fn knows_file(&self, path: &str) -> Result<bool, LedgerError> {
-        let sql = "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM calls WHERE record_path = ?1";
+        let sql = "SELECT 1 FROM files WHERE path = ?1 UNION ALL SELECT 1 FROM calls WHERE record_path = ?1
+            UNION ALL SELECT 1 FROM files_to_remove WHERE path = ?1";
         self.snapshot(|db| db.prepare_cached(sql)?.exists([path]))
     }
 
@@ -251,6 +252,18 @@ impl Reader {
                 .query_map((text, LedgerError::MAX_CANDIDATES as i64), |r| r.get(0))?
                 .collect()
         })
+    }
+
+    /// The same for what has errors of its own.
+    pub(super) fn snapshot_of<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        self.snapshot(|db| {
+            // A transaction begins with its first read.
+            db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+            Ok(read(db))
+        })?
     }
 
     /// Runs `read` in one read transaction, so that a call's rows are of one commit. One within one is one.

@@ -3,7 +3,7 @@
 //! Everything is made under another name first; then the old ledger is moved aside and the new one takes its place. A
 //! stop anywhere in between leaves either the old ledger, or none and all that the next try needs. Nothing is deleted.
 
-use super::{FILE_NAME, Ledger, LedgerError, Lock, NodeEvent, Reader, events, query, row};
+use super::{FILE_NAME, Ledger, LedgerError, Lock, NodeEvent, Reader, ToRemove, events, query, removal, row};
 use crate::archive::finish::RECORD;
 use crate::archive::settle::{Extent, Verdict, settle};
 use crate::call::record::CallRecord;
@@ -113,8 +113,16 @@ pub fn rebuild_on(
         at(&path, disk.remove(&path).or_else(gone))?;
     }
     let kept = kept_events(&old, tell);
-    let mut making = Making { data, ledger: Ledger::open_at(&lock, new.clone())?, waiting: Vec::new(), tell };
+    let to_remove = still_to_remove(&old);
+    let mut making = Making {
+        data,
+        ledger: Ledger::open_at(&lock, new.clone())?,
+        waiting: Vec::new(),
+        purged: to_remove.iter().map(|f| data.join(&f.path)).collect(),
+        tell,
+    };
     making.ledger.commit_events(&kept)?;
+    making.ledger.put_to_remove(&to_remove)?;
     making.folder(&data.join("recordings"))?;
     making.write()?;
     let calls = making.calls()?;
@@ -167,6 +175,18 @@ fn kept_events(old: &Path, tell: &mut dyn FnMut(&Remark)) -> Vec<NodeEvent> {
     kept
 }
 
+/// Files that are still to be removed, as far as the old ledger can say: their calls do not come back. Where it cannot, they do,
+/// and the next purge takes them again.
+fn still_to_remove(old: &Path) -> Vec<ToRemove> {
+    if std::fs::metadata(old).map_or(0, |m| m.len()) == 0 {
+        return Vec::new();
+    }
+    let read = |db: &rusqlite::Connection| {
+        if row::has_table(db, "files_to_remove")? { removal::all(db) } else { Ok(Vec::new()) }
+    };
+    query::connect(old).and_then(|db| read(&db)).unwrap_or_default()
+}
+
 /// Calls written in one transaction.
 const SOME: usize = 500;
 
@@ -175,6 +195,8 @@ struct Making<'a> {
     ledger: Ledger,
     /// Records that were read and are not written yet, with their files; no two of one call.
     waiting: Vec<(CallRecord, String)>,
+    /// Files that are to be removed.
+    purged: HashSet<PathBuf>,
     tell: &'a mut dyn FnMut(&Remark),
 }
 
@@ -194,6 +216,8 @@ impl Making<'_> {
         for (path, is_folder) in &found {
             if *is_folder {
                 self.folder(path)?;
+            } else if self.purged.contains(path) {
+                // Its call was purged, or replaced.
             } else if has(path, RECORD) {
                 self.record(path)?;
             } else if has(path, "pcap") && !records.contains(&path.with_extension("")) {

@@ -11,8 +11,12 @@ use std::path::Path;
 pub(super) type Migration = &'static str;
 
 /// Step `n` (from 0) leads from version `n` to `n + 1`; version 0 is an empty file.
-pub(super) const MIGRATIONS: &[Migration] =
-    &[include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// `PRAGMA application_id`: "EarW". Tells a ledger from any other SQLite file (`file` shows it too).
 pub(super) const APPLICATION_ID: i64 = 0x4561_7257;

@@ -21,6 +21,8 @@ pub enum Part {
     Ledger,
     /// This host: not all calls are recorded.
     Overload,
+    /// Removing what is no longer kept.
+    Retention,
 }
 
 impl Part {
@@ -33,6 +35,7 @@ impl Part {
             Self::Ledger => "ledger",
             Self::Queue => "queue",
             Self::Overload => "overload",
+            Self::Retention => "retention",
         }
     }
 }

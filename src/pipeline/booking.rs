@@ -1,6 +1,7 @@
 //! The ledger thread: sealed calls are written down, and only then their spool is removed.
 
 use super::board::Part;
+use super::retention::Retention;
 use super::sealing::{Ended, Finisher};
 use super::{Found, Mode, PipelineError, Shared, deadline, locked, pause};
 use crate::archive::finish::{FinishError, Job, Outcome};
@@ -8,13 +9,12 @@ use crate::archive::seal::Sealed;
 use crate::call::listener::Over;
 use crate::call::record::{CallRecord, End};
 use crate::disk::Disk;
-use crate::ledger::{Ledger, LedgerError, Lock};
+use crate::ledger::{Ledger, LedgerError, Lock, Outgrown};
 use crate::limits::{LEDGER_BATCH, LEDGER_LINGER, RETRY};
 use crate::spool::format::PACKETS;
 use crate::spool::leftover::Leftover;
 use crate::time::CaptureTime;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,8 +23,9 @@ pub(super) struct Book {
     pub(super) lock: Lock,
     /// `None` while it cannot be opened.
     pub(super) ledger: Option<Ledger>,
-    pub(super) data: PathBuf,
     pub(super) disk: Disk,
+    /// What removes recordings that no row names any more.
+    pub(super) retention: Retention,
     pub(super) shared: Arc<Shared>,
     pub(super) mode: Mode,
 }
@@ -32,6 +33,8 @@ pub(super) struct Book {
 impl Book {
     /// Seals what a killed run left behind, before a replay can meet it: the same call may be in what comes.
     pub(super) fn seal_leftover(&mut self, left: &Leftover, by: &mut Finisher) -> Result<(), PipelineError> {
+        // Nor may it meet a file that a killed run was about to remove.
+        self.remove_all()?;
         for folders in &left.calls {
             let job = Job { folders: folders.clone(), over: Over::CaptureEnded, carried: None };
             match by.finish(&job) {
@@ -51,12 +54,13 @@ impl Book {
         self.shared.ledger_tried.store(true, Ordering::Release);
         let mut waiting = Vec::new();
         loop {
-            match ended.recv_timeout(RETRY) {
+            match ended.recv_timeout(self.retention.pause()) {
                 Ok(first) => waiting.push(first),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.write_events() {
                         self.open_again();
                     }
+                    self.clear_out(false);
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -83,6 +87,24 @@ impl Book {
             }
             waiting.clear();
             self.write_events();
+            self.clear_out(!ended.is_empty());
+        }
+    }
+
+    /// Live, removes a little of what is no longer kept.
+    fn clear_out(&mut self, behind: bool) {
+        let Some(ledger) = self.ledger.as_mut().filter(|_| self.mode == Mode::Live) else { return };
+        if let Err(e) = self.retention.turn(ledger, behind) {
+            self.refused(&e);
+            self.ledger = None;
+        }
+    }
+
+    /// In a replay, removes at once all that no row names any more. What cannot be removed stays noted.
+    fn remove_all(&mut self) -> Result<(), LedgerError> {
+        match self.ledger.as_mut().filter(|_| self.mode == Mode::Replay) {
+            Some(ledger) => self.retention.remove_all(ledger),
+            None => Ok(()),
         }
     }
 
@@ -154,19 +176,15 @@ impl Book {
 
     fn write_down(&mut self, ended: &[Ended]) -> Result<(), LedgerError> {
         let mut sealed = Vec::new();
-        let (mut outgrown, mut superseded) = (Vec::new(), Vec::new());
+        let mut lesser = Outgrown::default();
         for e in ended {
             if let Outcome::Sealed { call, replaces, supersedes } = &e.outcome {
                 sealed.push(Sealed::clone(call));
-                superseded.extend(supersedes.iter().cloned());
-                outgrown.extend(replaces.iter().cloned());
+                lesser.ids.extend(supersedes.iter().cloned());
+                lesser.files.extend(replaces.iter().map(|path| (call.record().id.clone(), path.clone())));
             }
         }
-        self.ledger()?.commit_in_place_of(&superseded, &sealed)?;
-        for path in outgrown {
-            // Files of a lesser copy that the row no longer names. Left behind they are only listed by `verify`.
-            let _ = self.disk.remove(&self.data.join(path));
-        }
+        self.ledger()?.commit_in_place_of(&lesser, &sealed)?;
         let mut under_way = locked(&self.shared.under_way);
         for e in ended {
             // A spool that stays is sealed again at the next start, with the same result. The packets of all its legs go
@@ -188,7 +206,12 @@ impl Book {
                 Outcome::Nothing => {}
             }
         }
+        drop(under_way);
         self.shared.settled.notify_all();
+        if !lesser.files.is_empty() {
+            self.retention.pending();
+            self.remove_all()?;
+        }
         Ok(())
     }
 }

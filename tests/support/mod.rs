@@ -109,6 +109,13 @@ pub fn verified(data: &Path) {
     assert_eq!(v.stderr, "", "files that no call has: {}", v.stderr);
 }
 
+/// The same, but for warnings that say this.
+#[track_caller]
+pub fn verified_but(data: &Path, says: &str) {
+    let v = run(["verify".as_ref(), "--data".as_ref(), data.as_os_str()]).exit(0);
+    assert!(v.stderr.lines().all(|l| l.contains(says)), "{}", v.stderr);
+}
+
 /// A folder at rest: every file that its calls name is there and right, none is left over, the spool is empty.
 #[track_caller]
 pub fn at_rest(data: &Path) {

@@ -12,7 +12,7 @@ pub struct NodeEvent {
     /// When.
     pub at: CaptureTime,
     /// A word: `started`, `stopped`, `primary-lost`, `primary-back`, `trouble`, `trouble-over`, `interface-gone`,
-    /// `interface-back`, `clock-step`, `packets-lost`, `events-lost`.
+    /// `interface-back`, `clock-step`, `packets-lost`, `events-lost`, `purged`.
     pub what: String,
     /// Whom it happened to: `10.0.0.5:5060`, `eth1`, `ledger`; empty for the node as a whole.
     pub subject: String,

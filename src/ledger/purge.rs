@@ -104,10 +104,12 @@ impl Reader {
     /// # Errors
     /// When the ledger cannot be read.
     pub fn would_purge(&self, round: &mut Purge) -> Result<(), LedgerError> {
+        let of_files =
+            |what| format!("coalesce(sum((SELECT {what} FROM files f WHERE f.call_no = calls.call_no)), 0)");
         let sql = format!(
-            "SELECT count(*), coalesce(sum(record_path IS NOT NULL), 0), coalesce(sum(f.files), 0), coalesce(sum(f.bytes), 0)
-             FROM calls LEFT JOIN (SELECT call_no, count(*) AS files, sum(length_bytes) AS bytes FROM files GROUP BY call_no) f
-             USING (call_no) WHERE {OLD}"
+            "SELECT count(*), coalesce(sum(record_path IS NOT NULL), 0), {}, {} FROM calls WHERE {OLD}",
+            of_files("count(*)"),
+            of_files("sum(length_bytes)")
         );
         let found = self.snapshot(|db| {
             let row = |r: &rusqlite::Row<'_>| Ok((count(r, 0)?, count(r, 1)? + count(r, 2)?, count(r, 3)?));

@@ -62,6 +62,7 @@ impl Retention {
     /// Something was noted to be removed.
     pub(super) fn pending(&mut self) {
         self.pending = true;
+        self.not_before = deadline(Duration::ZERO);
     }
 
     /// How long the ledger thread may wait for calls.
@@ -178,4 +179,35 @@ fn unless_sealed(shared: &Shared, id: &str, remove: &mut dyn FnMut()) {
 
 fn days(n: u32) -> Duration {
     Duration::from_secs(u64::from(n) * 86_400)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_file_of_a_call_that_is_being_sealed_is_spared() {
+        let shared = Shared::default();
+        locked(&shared.under_way).insert("a".to_owned());
+        let removed = Cell::new(0);
+        for id in ["a", "b"] {
+            unless_sealed(&shared, id, &mut || removed.set(removed.get() + 1));
+        }
+        assert_eq!(removed.get(), 1);
+    }
+
+    #[test]
+    fn nothing_is_old_when_everything_is_kept_or_the_clock_is_set_forward() {
+        let of = |days| Retention::new(days, Disk::default(), Path::new("x"), Arc::default());
+        assert_eq!(of(0).take_up(), None);
+        let mut r = of(10);
+        let before = r.take_up().unwrap().before;
+        let day = wall_clock().secs_since(before) / 86_400.0;
+        assert!((9.99..10.01).contains(&day), "{day}");
+        // As if the clock had said that at the start, and was set forward since.
+        r.started.0 = before;
+        let earlier = r.take_up().unwrap().before;
+        assert!((9.99..10.01).contains(&(before.secs_since(earlier) / 86_400.0)));
+    }
 }

@@ -153,7 +153,7 @@ class Load:
                      f' {free / 1e9:.1f}: --dir, or --seconds')
 
 
-def bench(a, folder, examples):
+def bench(a, folder, examples, _warm):
     wire()
     load = Load(a, examples, folder, a.calls, a.seconds, a.ramp)
     load.room(folder)

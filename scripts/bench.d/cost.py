@@ -1,5 +1,9 @@
 """A program, and what it costs."""
-import os, signal, subprocess, sys, time
+import ctypes, os, signal, subprocess, sys, time
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class Started:
@@ -7,7 +11,8 @@ class Started:
 
     def __init__(self, *command, **environment):
         self.command, self.began = command, time.monotonic()
-        self.p = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **environment})
+        self.p = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  env={**os.environ, **environment}, preexec_fn=die_with_parent)
         os.set_blocking(self.p.stderr.fileno(), False)
         self.threads, self.wrote, self.descriptors, self.said, self.status = {}, 0, 0, b'', None
 

@@ -15,15 +15,16 @@ HEAD = (f'{"":14} {"packets":>9} {"kpackets/s":>11} {"user s":>7} {"sys s":>7} {
 def enter():
     """runs the script again in a namespace of its own for networks, so that what is made goes with it"""
     if os.environ.get('BENCH_INSIDE'):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit('bench: ended by a signal'))
         return
     if os.geteuid() != 0:
         sys.exit('bench: --live needs root, for a network namespace and raw sockets')
     for program, package in (('unshare', 'util-linux'), ('ip', 'iproute2'), ('sysctl', 'procps')):
         if not shutil.which(program):
             sys.exit(f'bench: {program} is missing: apt-get install {package}')
-    p = subprocess.Popen(['unshare', '-n', '--kill-child', sys.executable, *sys.argv], env={**os.environ, 'BENCH_INSIDE': '1'})
+    p = subprocess.Popen(['unshare', '-n', sys.executable, *sys.argv], env={**os.environ, 'BENCH_INSIDE': '1'})
     for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, lambda number, _: p.send_signal(number))
+        signal.signal(s, lambda *_: p.terminate())
     sys.exit(p.wait())
 
 

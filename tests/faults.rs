@@ -92,6 +92,8 @@ struct Seen {
     synced: BTreeSet<PathBuf>,
     /// Names whose folder was not synced since.
     unnamed: BTreeSet<PathBuf>,
+    /// The file of the spool that was synced last: it is the one that gets a second name next.
+    to_link: Option<PathBuf>,
     wrong: Option<String>,
 }
 
@@ -183,12 +185,27 @@ impl Seen {
     fn take(&mut self, step: Step, path: &Path) {
         let path = path.to_owned();
         match step {
-            Step::Open | Step::Write | Step::Cut | Step::Link => {
+            Step::Open | Step::Write | Step::Cut => {
                 self.synced.remove(&path);
                 self.written.insert(path);
             }
+            Step::Link => {
+                let from = self.to_link.as_ref().expect("a file is synced before it gets a second name");
+                if self.synced.contains(from) {
+                    self.synced.insert(path.clone());
+                } else {
+                    self.synced.remove(&path);
+                }
+                self.written.insert(path.clone());
+                self.unnamed.insert(path);
+            }
             Step::Sync if path.is_dir() => self.unnamed.retain(|n| n.parent() != Some(&path)),
-            Step::Sync => drop(self.synced.insert(path)),
+            Step::Sync => {
+                if path.ends_with("packets.pcap") {
+                    self.to_link = Some(path.clone());
+                }
+                self.synced.insert(path);
+            }
             Step::MakeFolder => drop(self.unnamed.insert(path)),
             Step::Rename => {
                 let mut part = path.clone().into_os_string();
@@ -399,14 +416,15 @@ fn the_order_of_steps() {
     let folder_synced = one(Step::Sync, "recordings/2026/11/22");
     for e in ["wav", "pcap", "json"] {
         let part = format!(".{e}.part");
-        let (first, last) = if e == "pcap" {
-            let linked = one(Step::Link, &part);
-            (linked, linked)
+        // The packets are in the spool, and get a second name.
+        let (last, synced, named) = if e == "pcap" {
+            (spooled, one(Step::Sync, "packets.pcap"), one(Step::Link, ".pcap"))
         } else {
-            (one(Step::Open, &part), *all(Step::Write, &part).last().unwrap())
+            assert!(spooled < one(Step::Open, &part));
+            let last = *all(Step::Write, &part).last().unwrap();
+            (last, one(Step::Sync, &part), one(Step::Rename, &format!(".{e}")))
         };
-        let (synced, named) = (one(Step::Sync, &part), one(Step::Rename, &format!(".{e}")));
-        assert!(spooled < first && first <= last && last < synced, "{e}: written, then synced: {steps:#?}");
+        assert!(last < synced, "{e}: written, then synced: {steps:#?}");
         assert!(
             synced <= last_sync && last_sync < first_name,
             "{e}: none has its name before all are synced"
@@ -414,7 +432,7 @@ fn the_order_of_steps() {
         assert!(first_name <= named && named < folder_synced, "{e}: named, then the folder synced");
     }
     let named_last = one(Step::Rename, ".json");
-    assert!(one(Step::Rename, ".pcap") < named_last, "the record comes last");
+    assert!(one(Step::Link, ".pcap") < named_last, "the record comes last");
     let (media, leg) = (one(Step::Remove, "packets.pcap"), *all(Step::Remove, "").last().unwrap());
     assert_eq!(steps[folder_synced].2, 0, "no row before that");
     assert!(folder_synced < media && steps[media].2 == 1, "the row, and only then the spool goes");

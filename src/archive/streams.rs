@@ -113,8 +113,8 @@ fn step(packets: &[&Ordered]) -> Option<i64> {
         .map(|(a, b)| b.timestamp - a.timestamp)
         .take(1000)
         .collect();
-    steps.sort_unstable();
-    steps.get(steps.len() / 2).copied()
+    let middle = steps.len() / 2;
+    (!steps.is_empty()).then(|| *steps.select_nth_unstable(middle).1)
 }
 
 /// What the payload types of a stream mean.
@@ -122,17 +122,28 @@ struct Codecs {
     by_type: BTreeMap<u8, Option<Codec>>,
     /// The payload type of most packets; sound goes before events.
     main: u8,
+    /// Which payload types are sound. What nothing tells the meaning of may well be.
+    sound: [bool; PAYLOAD_TYPES],
 }
+
+/// Payload types have seven bits (RFC 3550, 5.1).
+const PAYLOAD_TYPES: usize = 128;
 
 impl Codecs {
     fn of(raw: &RawStream, media: &Negotiation, told: Option<Speaker>) -> Option<Self> {
-        let mut count: BTreeMap<u8, u64> = BTreeMap::new();
+        let mut counts = [0_u64; PAYLOAD_TYPES];
         for p in &raw.packets {
-            *count.entry(p.payload_type).or_default() += 1;
+            if let Some(n) = counts.get_mut(usize::from(p.payload_type)) {
+                *n += 1;
+            }
         }
-        let codec = |pt: &u8| (*pt, media.codec(told, raw.flow.destination, *pt));
-        let mut out = Self { by_type: count.keys().map(codec).collect(), main: 0 };
-        out.main = *count.iter().max_by_key(|(pt, n)| (out.is_sound(**pt), **n))?.0;
+        let seen = || (0_u8..).zip(counts).filter(|(_, n)| *n > 0);
+        let codec = |(pt, _): (u8, u64)| (pt, media.codec(told, raw.flow.destination, pt));
+        let mut out = Self { by_type: seen().map(codec).collect(), main: 0, sound: [true; PAYLOAD_TYPES] };
+        for (sound, pt) in out.sound.iter_mut().zip(0_u8..) {
+            *sound = out.by_type.get(&pt).and_then(Option::as_ref).is_none_or(Codec::is_sound);
+        }
+        out.main = seen().max_by_key(|(pt, n)| (out.is_sound(*pt), *n))?.0;
         Some(out)
     }
 
@@ -140,9 +151,8 @@ impl Codecs {
         self.by_type.get(&payload_type).and_then(Option::as_ref)
     }
 
-    /// What nothing tells the meaning of may well be sound.
     fn is_sound(&self, payload_type: u8) -> bool {
-        self.get(payload_type).is_none_or(Codec::is_sound)
+        self.sound.get(usize::from(payload_type)).is_none_or(|s| *s)
     }
 
     fn clock(&self) -> u32 {

@@ -323,6 +323,15 @@ fn recorded_again_meanwhile() {
     ledger.commit(&[sealed(data, "a", at)]).unwrap();
     drop(ledger);
     assert_eq!(left(data), 0);
+    // And while they are being removed.
+    let mut ledger = Ledger::open(data).unwrap();
+    ledger.purge(&mut all(), 9, &BTreeSet::new()).unwrap();
+    let mut remover = Remover::new(data.to_owned());
+    assert!(remover.turn(&mut ledger, 1, &|_, remove| remove()).unwrap());
+    assert_eq!(names(&data.join("recordings")), ["2026/03/01/a.json"]);
+    ledger.commit(&[sealed(data, "a", at)]).unwrap();
+    assert!(!remover.turn(&mut ledger, 9, &|_, remove| remove()).unwrap());
+    drop(ledger);
     at_rest(data);
 }
 

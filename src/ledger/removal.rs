@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 /// Where recordings are in the data folder. Nothing outside is removed, whatever a row says.
 const RECORDINGS: &str = "recordings";
 
-/// Files taken from the table at once: their folders are synced, and their rows go, together.
+/// Files read from the table at once; when so many are removed their folders are synced, and their rows go, together.
 const SOME: i64 = 300;
 
 /// A file to be removed.
@@ -121,11 +121,11 @@ impl Reader {
 pub struct Remover {
     disk: Disk,
     data: PathBuf,
-    /// Taken from the table, in its order.
+    /// Taken from the table in this turn, in its order.
     waiting: VecDeque<ToRemove>,
     /// Removed, and their rows still there.
     gone: Vec<ToRemove>,
-    /// The last that was taken in this round.
+    /// The last that was gone through in this round.
     last: i64,
     /// The first file of this round that cannot be removed, and why.
     wrong: Option<(PathBuf, io::Error)>,
@@ -171,16 +171,17 @@ impl Remover {
         most: usize,
         each: &dyn Fn(&str, &mut dyn FnMut()),
     ) -> Result<bool, LedgerError> {
+        // Since the last turn a call may have been written down that has one of these names.
+        self.waiting.clear();
         for _ in 0..most {
+            if self.waiting.is_empty() {
+                self.waiting = ledger.some_to_remove(self.last)?.into();
+            }
             let Some(file) = self.waiting.pop_front() else {
                 self.settle(ledger)?;
-                self.waiting = ledger.some_to_remove(self.last)?.into();
-                match self.waiting.back() {
-                    Some(last) => self.last = last.no,
-                    None => return Ok(false),
-                }
-                continue;
+                return Ok(false);
             };
+            self.last = file.no;
             let path = self.data.join(&file.path);
             let mut done = None;
             each(&file.call_id, &mut || done = Some(unlink(&self.disk, &path)));
@@ -195,6 +196,9 @@ impl Remover {
                 }
                 None => self.spared += 1,
             }
+        }
+        if self.gone.len() >= usize::try_from(SOME).unwrap_or(0) {
+            self.settle(ledger)?;
         }
         Ok(true)
     }

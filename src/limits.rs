@@ -234,7 +234,7 @@ pub const LEDGER_QUEUED: usize = 1_024;
 pub const PURGED_AT_ONCE: usize = 100;
 
 /// Files that are removed before the ledger looks again for calls that have ended, which wait for it: with the pause, 1,000 a
-/// second, which making files beside it does not feel (docs/decisions/0013-long-runs.md).
+/// second, which making files beside it does not feel (docs/decisions/0016-long-runs.md).
 pub const REMOVED_AT_ONCE: usize = 100;
 
 /// The same while calls wait to be sealed. Not none: a disk that fills up holds recording up more.

@@ -1,6 +1,8 @@
 """A program, and what it costs."""
 import ctypes, os, signal, subprocess, sys, time
 
+LARGE_PAGES = 'glibc.malloc.hugetlb=1'      # as the systemd unit has it
+
 
 def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -12,7 +14,7 @@ class Started:
     def __init__(self, *command, **environment):
         self.command, self.began = command, time.monotonic()
         self.p = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                  env={**os.environ, **environment}, preexec_fn=die_with_parent)
+                                  env={'GLIBC_TUNABLES': LARGE_PAGES, **os.environ, **environment}, preexec_fn=die_with_parent)
         os.set_blocking(self.p.stderr.fileno(), False)
         self.threads, self.wrote, self.descriptors, self.said, self.status = {}, 0, 0, b'', None
 

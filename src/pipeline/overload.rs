@@ -23,7 +23,7 @@ pub enum Sign {
     Memory,
     /// The kernel's ring fills: the processor is too slow.
     Ring,
-    /// The kernel has dropped packets.
+    /// The kernel has dropped packets, in two seconds in a row.
     KernelDrops,
     /// As many calls are recorded as the configuration allows.
     MaxCalls,
@@ -138,13 +138,14 @@ impl Governor {
         self.look_at_bounds(now, s);
         let fills = [(Sign::Queue, s.queue), (Sign::Memory, s.memory), (Sign::Ring, s.ring)];
         let (sign, fill) = fills.into_iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(fills[0]);
+        // Once may have been a pause of the machine: a call refused for it would be the greater loss.
         let again = s.dropped > 0 && within(now, self.dropped_at, IN_A_ROW);
         if s.dropped > 0 {
             self.dropped_at = Some(now);
         }
-        let keep = self.shed(fill, s.recorded, again);
+        let keep = self.shed(fill, s.recorded, again && self.closed.is_some());
         self.before = fill;
-        if fill >= OVERLOAD_BEGINS || s.dropped > 0 {
+        if fill >= OVERLOAD_BEGINS || again {
             let sign = if fill >= OVERLOAD_BEGINS { sign } else { Sign::KernelDrops };
             self.closed.get_or_insert_with(|| Overload { since: now, sign, why: why(sign, fill, s.dropped) });
         } else if fill < OVERLOAD_OVER

@@ -37,15 +37,18 @@ fn what_gets_emptier_costs_no_call() {
 fn the_kernel_drops_once_and_again() {
     let mut g = Governor::new(0);
     let drops = |dropped| Signs { dropped, recorded: 80, ..Signs::default() };
-    assert_eq!(g.look(t(0), &drops(7)), Order::Refuse(80), "a pause of the machine");
+    assert_eq!(g.look(t(0), &drops(7)), Order::Nothing, "a pause of the machine");
+    assert_eq!(g.overload(), None);
+    assert_eq!(g.look(t(40), &drops(0)), Order::Nothing);
+    assert_eq!(g.look(t(1_000), &drops(9)), Order::Refuse(80), "and again: no new calls");
     assert_eq!(g.overload().map(|o| o.sign), Some(Sign::KernelDrops));
-    assert_eq!(g.look(t(40), &drops(0)), Order::Refuse(80));
-    assert_eq!(g.look(t(1_000), &drops(9)), Order::Refuse(70), "and again");
-    assert_eq!(g.look(t(4_000), &drops(9)), Order::Refuse(80), "not in a row");
-    assert_eq!(g.look(t(8_999), &drops(0)), Order::Refuse(80));
-    assert_eq!(g.look(t(9_001), &drops(0)), Order::Admit);
+    assert_eq!(g.look(t(2_000), &drops(9)), Order::Refuse(70), "and again");
+    assert_eq!(g.look(t(5_000), &drops(9)), Order::Refuse(80), "not in a row");
+    assert_eq!(g.look(t(9_999), &drops(0)), Order::Refuse(80));
+    assert_eq!(g.look(t(10_001), &drops(0)), Order::Admit);
     // The clock is set back: it is over sooner or later.
-    g.look(t(20_000), &drops(1));
+    assert_eq!(g.look(t(20_000), &drops(1)), Order::Nothing);
+    assert_eq!(g.look(t(21_000), &drops(1)), Order::Refuse(80));
     assert_eq!(g.look(t(10_000), &drops(0)), Order::Admit);
 }
 

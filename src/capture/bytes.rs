@@ -42,8 +42,18 @@ impl<R: Read> Window<R> {
     ///
     /// # Errors
     /// What reading answers.
+    #[inline]
     pub fn peek(&mut self, n: usize) -> io::Result<&[u8]> {
-        while self.end - self.at < n && !self.whole {
+        if self.end - self.at < n && !self.whole {
+            self.read(n)?;
+        }
+        Ok(self.seen(n))
+    }
+
+    /// Reads until `n` bytes are there, or the input ends.
+    #[cold]
+    fn read(&mut self, n: usize) -> io::Result<()> {
+        while self.end - self.at < n {
             if self.at > 0 {
                 self.buffer.copy_within(self.at..self.end, 0);
                 self.end -= self.at;
@@ -60,10 +70,11 @@ impl<R: Read> Window<R> {
                 Err(e) => return Err(e),
             }
         }
-        Ok(self.seen(n))
+        Ok(())
     }
 
     /// What [`Window::peek`] showed, once more.
+    #[inline]
     pub fn seen(&self, n: usize) -> &[u8] {
         self.buffer.get(self.at..self.end.min(self.at + n)).unwrap_or_default()
     }

@@ -49,6 +49,7 @@ impl Header {
     }
 
     fn record(self, b: &[u8]) -> Option<Record> {
+        let b: &[u8; 16] = b.first_chunk()?;
         Some(Record {
             seconds: i64::from(self.u32(b, 0)?),
             fraction: i64::from(self.u32(b, 4)?),

@@ -6,7 +6,7 @@ use crate::call::dialog::{Dialog, Heard};
 use crate::call::note::Note;
 use crate::call::portrait::Portrait;
 use crate::call::switchboard::FlowKey;
-use crate::capture::file::{CaptureFile, OpenError};
+use crate::capture::file::{CaptureFile, Frame, OpenError};
 use crate::limits::STREAMS_PER_CALL;
 use crate::media::sequence::Packet;
 use crate::time::CaptureTime;
@@ -107,6 +107,10 @@ pub fn signalling(folder: &Path) -> Result<LegStory, OpenError> {
 /// Seconds between neighbours that one packet alone does not make.
 const WILD_S: f64 = 10.0;
 
+/// Room that is made for the packets of a stream at once: what half of its leg's file holds of packets like its first,
+/// up to so many.
+const PACKETS_AT_ONCE: u64 = 1 << 14;
+
 /// Reads a leg's folder. A torn tail is left out. When the host's clock was set meanwhile, all times are by the clock of
 /// the leg's beginning.
 ///
@@ -134,12 +138,13 @@ pub fn leg_keeping(folder: &Path, most: u64) -> Result<LegStory, OpenError> {
     let mut said = Said { messages: said, next: 0, missed: false };
     if let Some(mut file) = story.open_keeping(1, most)? {
         let mut by_flow: HashMap<FlowKey, usize> = HashMap::new();
+        let half = file.bytes().unwrap_or(0) / 2;
         let mut in_order = story.steps.is_empty();
         let mut before = CaptureTime(i64::MIN);
         while let Some(f) = file.next_frame() {
             in_order &= before <= f.at;
             before = f.at;
-            if !story.listen(f.at, f.bytes, f.place, &mut by_flow) && said.is_next(f.bytes) {
+            if !story.listen(&f, half, &mut by_flow) && said.is_next(f.bytes) {
                 story.signalling_at.push(f.place);
             } else {
                 story.packets += 1;
@@ -249,14 +254,18 @@ impl LegStory {
     /// Corrects packets that the capture dated far from both their neighbours: one such date would stretch the
     /// recording by as much.
     fn mend_dates(&mut self) {
+        let far = |x: CaptureTime, y: CaptureTime| x.secs_since(y).abs() > WILD_S;
         for s in &mut self.streams {
             for i in 0..s.packets.len() {
                 let at = |i: Option<usize>| i.and_then(|i| s.packets.get(i)).map(|p| p.at);
-                let (before, after) =
-                    (at(i.checked_sub(1)).or(at(Some(i + 2))), at(Some(i + 1)).or(at(i.checked_sub(2))));
-                let (Some(b), Some(a), Some(p)) = (before, after, s.packets.get(i)) else { continue };
-                let far = |x: CaptureTime, y: CaptureTime| x.secs_since(y).abs() > WILD_S;
-                if far(p.at, b) && far(p.at, a) && !far(a, b) {
+                let (Some(p), Some(b)) = (s.packets.get(i), at(i.checked_sub(1)).or(at(Some(i + 2)))) else {
+                    continue;
+                };
+                if !far(p.at, b) {
+                    continue;
+                }
+                let Some(a) = at(Some(i + 1)).or(at(i.checked_sub(2))) else { continue };
+                if far(p.at, a) && !far(a, b) {
                     self.misdated += 1;
                     if let Some(p) = s.packets.get_mut(i) {
                         p.at = b;
@@ -285,14 +294,21 @@ impl LegStory {
     }
 
     /// The stream of a flow; `None` beyond the limit.
-    fn stream_of(&mut self, flow: FlowKey, by_flow: &mut HashMap<FlowKey, usize>) -> Option<&mut RawStream> {
+    fn stream_of(
+        &mut self,
+        flow: FlowKey,
+        by_flow: &mut HashMap<FlowKey, usize>,
+        likely: impl FnOnce() -> u64,
+    ) -> Option<&mut RawStream> {
         // Most legs have two, which are compared sooner than hashed.
         let known = self.streams.iter().take(2).position(|s| s.flow == flow);
         let i = match known.or_else(|| by_flow.get(&flow).copied()) {
             Some(i) => i,
             None if self.streams.len() >= STREAMS_PER_CALL => return None,
             None => {
-                self.streams.push(RawStream { flow, packets: Vec::new(), events: Vec::new() });
+                let room = if self.streams.len() < 2 { likely().min(PACKETS_AT_ONCE) } else { 0 };
+                let packets = Vec::with_capacity(room as usize);
+                self.streams.push(RawStream { flow, packets, events: Vec::new() });
                 by_flow.insert(flow, self.streams.len() - 1);
                 self.streams.len() - 1
             }
@@ -300,15 +316,9 @@ impl LegStory {
         self.streams.get_mut(i)
     }
 
-    /// Notes a packet of RTP; false when it is none.
-    fn listen(
-        &mut self,
-        at: CaptureTime,
-        bytes: &[u8],
-        place: u64,
-        by_flow: &mut HashMap<FlowKey, usize>,
-    ) -> bool {
-        let Ok(ip) = ip::parse(bytes) else { return false };
+    /// Notes a packet of RTP; false when it is none. `half`: bytes of half the file that it is in.
+    fn listen(&mut self, f: &Frame<'_>, half: u64, by_flow: &mut HashMap<FlowKey, usize>) -> bool {
+        let Ok(ip) = ip::parse(f.bytes) else { return false };
         let Some(udp) = transport::udp(ip.payload).filter(|_| ip.protocol == protocol::UDP) else {
             return false;
         };
@@ -319,7 +329,7 @@ impl LegStory {
             ssrc: r.ssrc,
         };
         self.truncated += u64::from(udp.missing > 0 || ip.missing > 0);
-        let Some(s) = self.stream_of(flow, by_flow) else {
+        let Some(s) = self.stream_of(flow, by_flow, || half / (f.bytes.len() as u64 + 16)) else {
             self.unlisted += 1;
             return true;
         };
@@ -329,8 +339,8 @@ impl LegStory {
             s.events.push((s.packets.len(), *event));
         }
         s.packets.push(Packet {
-            at,
-            place: place + before as u64,
+            at: f.at,
+            place: f.place + before as u64,
             timestamp: r.timestamp,
             sequence: r.sequence,
             length: u16::try_from(r.payload.len()).unwrap_or(u16::MAX),

@@ -14,6 +14,7 @@ use crate::media::{jitter, quality};
 use crate::spool::read::{LegStory, RawStream};
 use crate::time::CaptureTime;
 use crate::wire::sdp::Codec;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Sound of one stream in one codec.
@@ -159,6 +160,15 @@ impl Codecs {
         self.get(self.main).map_or(8000, |c| c.clock)
     }
 
+    /// The clock of a payload type; of what nothing tells the meaning, that of most packets.
+    fn clock_of(&self, payload_type: u8) -> u32 {
+        self.get(payload_type).map_or_else(|| self.clock(), |c| c.clock)
+    }
+
+    fn is_all_of_clock(&self, clock: u32) -> bool {
+        self.by_type.keys().filter(|pt| self.is_sound(**pt)).all(|pt| self.clock_of(*pt) == clock)
+    }
+
     /// The sound types: those that can be decoded with their decoders' rates, and the names of the others.
     fn decodable(&self, encrypted: bool) -> (Vec<(u8, Codec, u32)>, Vec<String>) {
         let (mut can, mut cannot) = (Vec::new(), Vec::new());
@@ -188,12 +198,20 @@ fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<R
     }
     let encrypted = media.encrypted(told);
     let (can, undecoded) = codecs.decodable(encrypted);
-    let sound: Vec<&Ordered> =
-        order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)).collect();
+    let mut sound: Vec<&Ordered> = Vec::with_capacity(order.packets.len());
+    sound.extend(order.packets.iter().filter(|p| codecs.is_sound(p.packet.payload_type)));
     let voices = can.into_iter().map(|(pt, codec, rate)| {
         // A stretch in a codec of another clock is placed by itself: its timestamps count otherwise.
-        let clock = |o: &Ordered| codecs.get(o.packet.payload_type).map_or(codecs.clock(), |c| c.clock);
-        let alike: Vec<&Ordered> = sound.iter().filter(|o| clock(o) == codec.clock).copied().collect();
+        let alike = match codecs.is_all_of_clock(codec.clock) {
+            true => Cow::Borrowed(&sound),
+            false => Cow::Owned(
+                sound
+                    .iter()
+                    .filter(|o| codecs.clock_of(o.packet.payload_type) == codec.clock)
+                    .copied()
+                    .collect(),
+            ),
+        };
         let places = clock::place(&alike, codec.clock, rate);
         let mine = || alike.iter().zip(&places).filter(|(o, _)| o.packet.payload_type == pt);
         let said = |(o, spot): (&&Ordered, &Place)| Said {
@@ -201,15 +219,13 @@ fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<R
             spot: *spot,
             length: o.packet.length,
         };
-        Voice {
-            begins_at: mine().next().map(|(o, _)| o.packet.at),
-            packets: mine().map(said).collect(),
-            codec,
-            rate,
-        }
+        let mut packets = Vec::with_capacity(mine().count());
+        packets.extend(mine().map(said));
+        Voice { begins_at: mine().next().map(|(o, _)| o.packet.at), packets, codec, rate }
     });
-    let heard: Vec<Packet> =
-        raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).copied().collect();
+    let mut sound_at = Vec::with_capacity(raw.packets.len());
+    sound_at.extend(raw.packets.iter().filter(|p| codecs.is_sound(p.payload_type)).map(|p| p.at));
+    let usual = step(&sound);
     let begins = order.packets.first().map(|o| (o.packet.sequence, o.packet.timestamp))?;
     let row = row(raw, &codecs, &order)?;
     let (party, by) = speaker(cast, leg, told, (row.started_at, row.ended_at)).unzip();
@@ -219,10 +235,10 @@ fn story(cast: &Cast, index: usize, leg: &LegStory, raw: &RawStream) -> Option<R
         row: Stream { party, encrypted, ..row },
         voices: voices.collect(),
         undecoded,
-        holes: holes(&order.packets, &sound, codecs.clock()),
+        holes: holes(&order.packets, usual, codecs.clock()),
         digits: digits(raw, &codecs),
-        sound_at: heard.iter().map(|p| p.at).collect(),
-        packet_s: step(&sound).unwrap_or(0) as f64 / f64::from(codecs.clock()),
+        sound_at,
+        packet_s: usual.unwrap_or(0) as f64 / f64::from(codecs.clock()),
         begins,
         ssrc: raw.flow.ssrc,
         restarts: order.restarts,
@@ -271,9 +287,14 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence) -> Option<Stream> {
     let loss = order.lost as f64 / (packets + order.lost) as f64;
     let codec = codecs.get(codecs.main).map(Codec::label);
     // A copy came another way and tells nothing of the first: each packet once, in order of capture.
-    let mut heard: Vec<Packet> =
-        order.packets.iter().map(|o| o.packet).filter(|p| codecs.is_sound(p.payload_type)).collect();
-    heard.sort_by_key(|p| p.place);
+    let heard = || order.packets.iter().map(|o| &o.packet).filter(|p| codecs.is_sound(p.payload_type));
+    let jitter_ms = if order.packets.is_sorted_by_key(|o| o.packet.place) {
+        jitter::mean_ms(heard(), codecs.clock())
+    } else {
+        let mut heard: Vec<&Packet> = heard().collect();
+        heard.sort_by_key(|p| p.place);
+        jitter::mean_ms(heard, codecs.clock())
+    };
     Some(Stream {
         party: None,
         ssrc: format!("0x{:08x}", raw.flow.ssrc),
@@ -285,7 +306,7 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence) -> Option<Stream> {
         lost: order.lost,
         duplicates: order.duplicates,
         reordered: order.reordered,
-        jitter_ms: jitter::mean_ms(&heard, codecs.clock()),
+        jitter_ms,
         mos: codec.as_deref().and_then(|l| quality::mos(l, loss)),
         codec,
         started_at: raw.packets.iter().map(|p| p.at).min()?,
@@ -295,8 +316,8 @@ fn row(raw: &RawStream, codecs: &Codecs, order: &Sequence) -> Option<Stream> {
 
 /// Where packets are missing: as long as the timestamps say, but no longer than the packets would have been, for
 /// silence may have been suppressed as well.
-fn holes(all: &[Ordered], sound: &[&Ordered], clock: u32) -> Vec<Hole> {
-    let usual = step(sound).unwrap_or(i64::from(clock) / 50);
+fn holes(all: &[Ordered], usual: Option<i64>, clock: u32) -> Vec<Hole> {
+    let usual = usual.unwrap_or(i64::from(clock) / 50);
     if all.iter().all(|p| p.missing == 0) {
         return Vec::new();
     }

@@ -7,7 +7,7 @@
 //! together are still together after hours.
 
 use super::sequence::Ordered;
-use crate::time::CaptureTime;
+use crate::time::{CaptureTime, NANOS_PER_SEC};
 
 /// The RTP clock and the capture clock disagree from here on: a pause without timestamps, a restart, a clock step.
 const JUMP_NS: i64 = 150_000_000;
@@ -25,6 +25,8 @@ const HELD_UP: i64 = i64::MAX;
 const EARLY_RUN: usize = 3;
 /// Stream time over which the fastest packet is looked for.
 const WINDOW_NS: i64 = 15_000_000_000;
+/// Packets in such a time, usually.
+const USUAL_IN_WINDOW: usize = 750;
 /// Packets that tell of the drift in such a time, at least: fewer may be the last of a burst.
 const TELLING: usize = 25;
 /// Drift that is left alone.
@@ -84,12 +86,16 @@ pub fn place(packets: &[&Ordered], clock: u32, rate: u32) -> Vec<Place> {
             .saturating_add(base)
             .saturating_add(ns(head.timestamp - first.timestamp, clock));
         let segment_at = CaptureTime(told.max(end_ns));
-        let mut slip = Slip { base, rate, target: 0, now: 0, moving: false };
+        let mut slip = Slip::new(base, rate);
+        let mut window = Window::new(clock);
         for p in ps {
-            let since = ns(p.timestamp - head.timestamp, clock);
-            let told = windows.get(usize::try_from(since / WINDOW_NS).unwrap_or(0)).copied().flatten();
-            let offset = samples(p.timestamp - head.timestamp, clock, rate);
-            out.push(Place { segment_at, offset: offset + slip.step(told) });
+            let ticks = p.timestamp - head.timestamp;
+            if window.advance(ticks)
+                && let Some(delay) = windows.get(window.index).copied().flatten()
+            {
+                slip.aim(delay);
+            }
+            out.push(Place { segment_at, offset: samples(ticks, clock, rate) + slip.step() });
         }
         if let Some(last) = out.last() {
             let length = ps.windows(2).rev().find_map(|w| match *w {
@@ -119,6 +125,7 @@ fn ns(ticks: i64, clock: i64) -> i64 {
 /// Ticks of the RTP clock as samples.
 fn samples(ticks: i64, clock: i64, rate: i64) -> i64 {
     match ticks.checked_mul(rate) {
+        _ if rate == clock => ticks,
         Some(n) => n.div_euclid(clock),
         None => {
             let n = (i128::from(ticks) * i128::from(rate)).div_euclid(i128::from(clock));
@@ -199,14 +206,20 @@ fn below(delays: &[i64], level: i64) -> usize {
 fn fastest(packets: &[&Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>> {
     let mut windows: Vec<Vec<i64>> = Vec::new();
     let Some(head) = packets.first() else { return Vec::new() };
-    for (p, d) in packets.iter().zip(delays) {
-        let w = usize::try_from(ns(p.timestamp - head.timestamp, clock) / WINDOW_NS).unwrap_or(0);
+    let mut window = Window::new(clock);
+    for (i, (p, d)) in packets.iter().zip(delays).enumerate() {
+        window.advance(p.timestamp - head.timestamp);
+        let w = window.index;
         // A day is 5,760 windows; a wild timestamp is not worth more.
         if w < 100_000 && *d != HELD_UP {
             if windows.len() <= w {
                 windows.resize_with(w + 1, Vec::new);
             }
             if let Some(window) = windows.get_mut(w) {
+                // Most streams have one; of many, wild timestamps may have made each.
+                if i == 0 {
+                    window.reserve(packets.len().min(USUAL_IN_WINDOW));
+                }
                 window.push(*d);
             }
         }
@@ -217,31 +230,71 @@ fn fastest(packets: &[&Ordered], delays: &[i64], clock: i64) -> Vec<Option<i64>>
 
 fn fastest_of(window: &mut [i64]) -> Option<i64> {
     // One of a few may be wild.
+    let (least, most) = (window.iter().min()?, window.iter().max()?);
+    if *least >= most.saturating_sub(JUMP_NS) {
+        return Some(*least);
+    }
     let quarter = (window.len() / 4).max(1).min(window.len().checked_sub(1)?);
     let usual = *window.select_nth_unstable(quarter).1;
     window.iter().copied().filter(|d| *d >= usual.saturating_sub(JUMP_NS)).min()
+}
+
+/// Which window of a segment a packet is in. Most are in that of the packet before.
+struct Window {
+    /// Ticks of the RTP clock in a window.
+    length: i64,
+    from: i64,
+    index: usize,
+}
+
+impl Window {
+    fn new(clock: i64) -> Self {
+        Self { length: clock.saturating_mul(WINDOW_NS / NANOS_PER_SEC), from: i64::MIN, index: 0 }
+    }
+
+    /// Goes to the packet so many ticks behind the first; true when that may be another window.
+    fn advance(&mut self, ticks: i64) -> bool {
+        if (0..self.length).contains(&ticks.saturating_sub(self.from)) {
+            return false;
+        }
+        self.index = usize::try_from(ticks / self.length).unwrap_or(0);
+        self.from = ticks - ticks % self.length;
+        true
+    }
 }
 
 /// Follows the drift by one sample a packet.
 struct Slip {
     base: i64,
     rate: i64,
+    slack: i64,
     target: i64,
     now: i64,
     moving: bool,
 }
 
 impl Slip {
-    fn step(&mut self, told: Option<i64>) -> i64 {
-        let samples = |ns: i64| match ns.checked_mul(self.rate) {
-            Some(n) => n / 1_000_000_000,
-            None => i64::try_from(i128::from(ns) * i128::from(self.rate) / 1_000_000_000).unwrap_or(0),
-        };
-        if let Some(d) = told {
-            self.target = samples(d.saturating_sub(self.base).clamp(-JUMP_NS * 1000, JUMP_NS * 1000));
+    fn new(base: i64, rate: i64) -> Self {
+        Self { base, rate, slack: Self::samples(SLACK_NS, rate), target: 0, now: 0, moving: false }
+    }
+
+    fn samples(ns: i64, rate: i64) -> i64 {
+        match ns.checked_mul(rate) {
+            Some(n) => n / NANOS_PER_SEC,
+            None => i64::try_from(i128::from(ns) * i128::from(rate) / i128::from(NANOS_PER_SEC)).unwrap_or(0),
         }
+    }
+
+    /// The fastest packet shows this delay from here on.
+    fn aim(&mut self, delay: i64) {
+        let off = delay.saturating_sub(self.base).clamp(-JUMP_NS * 1000, JUMP_NS * 1000);
+        self.target = Self::samples(off, self.rate);
+    }
+
+    /// By how many samples the next packet is moved.
+    fn step(&mut self) -> i64 {
         let off = self.target - self.now;
-        self.moving = off != 0 && (self.moving || off.abs() > samples(SLACK_NS));
+        self.moving = off != 0 && (self.moving || off.abs() > self.slack);
         if self.moving {
             self.now += off.signum();
         }

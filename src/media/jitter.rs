@@ -7,7 +7,7 @@ use super::sequence::Packet;
 /// Packets that repeat a timestamp (telephone events, video) are left out, as are steps of more than a second,
 /// which are pauses and not jitter.
 #[must_use]
-pub fn mean_ms(packets: &[Packet], clock: u32) -> f64 {
+pub fn mean_ms<'a>(packets: impl IntoIterator<Item = &'a Packet>, clock: u32) -> f64 {
     let clock = f64::from(clock.max(1));
     let (mut jitter, mut sum, mut n) = (0.0f64, 0.0f64, 0u32);
     let mut last: Option<&Packet> = None;

@@ -63,7 +63,7 @@ const EVENT_S: i64 = 10;
 /// Puts packets, given in order of capture, into order of sequence. `clock` is the RTP clock rate in Hz.
 #[must_use]
 pub fn order(packets: &[Packet], clock: u32) -> Sequence {
-    let mut out = Sequence::default();
+    let mut out = Sequence { packets: Vec::with_capacity(packets.len()), ..Sequence::default() };
     let mut seen = Recent::new();
     let mut top: Option<(i64, Packet)> = None;
     // Ticks of a packet: the last step to a neighbour.
@@ -163,11 +163,14 @@ const SKIPS: i32 = 10;
 /// Does the numbering go on elsewhere, though no time passed in which so many packets could have been lost? Neither the
 /// timestamps nor the capture's clock had a quarter of it.
 fn skips(step: i32, p: &Packet, last: &Packet, usual: u32, clock: u32) -> bool {
+    if step < SKIPS {
+        return false;
+    }
     let ticks = i64::from(p.timestamp.wrapping_sub(last.timestamp) as i32);
     let lost = i64::from(step) * i64::from(usual);
     let passed = p.at.secs_since(last.at) * f64::from(clock);
     // A second and more between two packets is a pause, of which the steps tell nothing.
-    (1..=clock).contains(&usual) && step >= SKIPS && ticks < lost / 4 && passed < lost as f64 / 4.0
+    (1..=clock).contains(&usual) && ticks < lost / 4 && passed < lost as f64 / 4.0
 }
 
 /// Is a jump believed? Only when the next packet goes on from it (RFC 3550's `bad_seq`).
@@ -182,19 +185,22 @@ const COPIES: usize = 8;
 
 /// Unwraps timestamps along the order, and counts what is missing. `starts`: numbers at which it began anew.
 fn unwrap(s: &mut Sequence, starts: &[i64]) {
-    let mut last: Option<Ordered> = None;
+    // Of the packet before: its number, its timestamp as it came and without wraps.
+    let mut last: Option<(i64, u32, i64)> = None;
     for p in &mut s.packets {
+        let timestamp = p.packet.timestamp;
         p.timestamp = match last {
-            None => i64::from(p.packet.timestamp),
-            Some(l) => {
-                if starts.binary_search(&p.sequence).is_err() {
-                    p.missing = u32::try_from(p.sequence - l.sequence - 1).unwrap_or(0);
+            None => i64::from(timestamp),
+            Some((number, came, unwrapped)) => {
+                let missing = p.sequence - number - 1;
+                if missing != 0 && starts.binary_search(&p.sequence).is_err() {
+                    p.missing = u32::try_from(missing).unwrap_or(0);
+                    s.lost += u64::from(p.missing);
                 }
-                l.timestamp + i64::from(p.packet.timestamp.wrapping_sub(l.packet.timestamp) as i32)
+                unwrapped + i64::from(timestamp.wrapping_sub(came) as i32)
             }
         };
-        s.lost += u64::from(p.missing);
-        last = Some(*p);
+        last = Some((p.sequence, timestamp, p.timestamp));
     }
 }
 

@@ -1,6 +1,5 @@
 use super::*;
 use crate::media::sequence::{Packet, order};
-use crate::time::NANOS_PER_SEC;
 use proptest::prelude::*;
 
 /// A stream of 20 ms packets: `at(i)` is when packet i is captured, in ns; `ts(i)` its timestamp.

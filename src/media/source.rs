@@ -63,17 +63,7 @@ impl<S: Copy> Source<S> {
         let mut heard = 0;
         loop {
             if !self.pending.is_empty() {
-                let skip = usize::try_from((from - self.pending_at).max(0)).unwrap_or(usize::MAX);
-                let at = usize::try_from((self.pending_at - from).max(0)).unwrap_or(usize::MAX);
-                let sound = self.pending.get(skip..).unwrap_or_default();
-                let room = out.get_mut(at..).unwrap_or_default();
-                let n = sound.len().min(room.len());
-                if let (Some(room), Some(sound)) = (room.get_mut(..n), sound.get(..n))
-                    && n > 0
-                {
-                    room.copy_from_slice(sound);
-                    heard = heard.max(at + n);
-                }
+                heard = heard.max(put(&self.pending, self.pending_at - from, out));
                 let end = self.pending_at + self.pending.len() as i64;
                 if end > to {
                     let used = usize::try_from(to - self.pending_at).unwrap_or(0);
@@ -84,7 +74,7 @@ impl<S: Copy> Source<S> {
                 self.pending.clear();
             }
             match self.track.cues.get(self.next) {
-                Some(c) if c.start < to => self.decode(payloads)?,
+                Some(c) if c.start < to => heard = heard.max(self.decode(out, payloads)?),
                 _ => break,
             }
         }
@@ -92,17 +82,26 @@ impl<S: Copy> Source<S> {
         Ok(heard)
     }
 
-    /// Decodes the next packet, cut or stretched to where the one behind it begins.
-    fn decode(&mut self, payloads: &mut dyn Payloads) -> io::Result<()> {
+    /// Decodes the next packet, cut or stretched to where the one behind it begins. What needs no decoding, and lies in
+    /// `out` whole and as it is, is put there at once; says how far `out` has sound by that.
+    fn decode(&mut self, out: &mut [S], payloads: &mut dyn Payloads) -> io::Result<usize> {
         let Some(cue) = self.track.cues.get(self.next).copied() else {
-            return Ok(());
+            return Ok(0);
         };
         self.next += 1;
         let payload = payloads.read(cue.place, cue.length)?;
+        let behind = self.track.cues.get(self.next);
+        if let Some(sound) = self.track.decoder.as_is(payload) {
+            let (at, n) = (cue.start - self.at, sound.len() as i64);
+            let fits = behind.is_none_or(|b| b.start - cue.start == n || b.start - cue.start > n + SLIPPED);
+            if fits && at >= 0 && at + n <= out.len() as i64 {
+                return Ok(put(sound, at, out));
+            }
+        }
         self.pending.clear();
         self.track.decoder.decode(payload, &mut self.pending);
         self.pending_at = cue.start;
-        if let Some(behind) = self.track.cues.get(self.next) {
+        if let Some(behind) = behind {
             let room = behind.start - cue.start;
             let hole = room - self.pending.len() as i64;
             if hole < 0 && room >= 0 {
@@ -111,7 +110,23 @@ impl<S: Copy> Source<S> {
                 self.pending.resize(self.pending.len() + hole as usize, last);
             }
         }
-        Ok(())
+        Ok(0)
+    }
+}
+
+/// Puts sound at its place in `out`, as far as it lies there; says how far `out` has sound by that.
+fn put<S: Copy>(sound: &[S], at: i64, out: &mut [S]) -> usize {
+    let skip = usize::try_from(at.saturating_neg().max(0)).unwrap_or(usize::MAX);
+    let at = usize::try_from(at.max(0)).unwrap_or(usize::MAX);
+    let sound = sound.get(skip..).unwrap_or_default();
+    let room = out.get_mut(at..).unwrap_or_default();
+    let n = sound.len().min(room.len());
+    match (room.get_mut(..n), sound.get(..n)) {
+        (Some(room), Some(sound)) if n > 0 => {
+            room.copy_from_slice(sound);
+            at + n
+        }
+        _ => 0,
     }
 }
 

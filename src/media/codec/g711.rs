@@ -72,6 +72,10 @@ impl Decode<u8> for AsIs {
     fn decode(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(payload);
     }
+
+    fn as_is<'p>(&self, payload: &'p [u8]) -> Option<&'p [u8]> {
+        Some(payload)
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,10 @@ pub trait Decode<S = i16>: Send {
     fn sample_rate(&self) -> u32;
     /// Appends the samples of one payload to `out`, mono. What makes no sense gives fewer samples, or none.
     fn decode(&mut self, payload: &[u8], out: &mut Vec<S>);
+    /// The samples of a payload that are there already, and need no decoding.
+    fn as_is<'p>(&self, _payload: &'p [u8]) -> Option<&'p [S]> {
+        None
+    }
 }
 
 /// A fresh decoder; `None` for a codec this build cannot decode.

@@ -1,7 +1,7 @@
 //! PURE. Views become calls: who is in them, what belongs to them, how they end.
 
 pub mod agents;
-mod ahead;
+pub mod ahead;
 mod alone;
 mod because;
 pub mod bridge;

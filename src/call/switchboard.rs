@@ -12,6 +12,7 @@ use crate::wire::endpoint::Endpoint;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeSet, VecDeque};
+use std::hash::{Hash, Hasher};
 
 mod again;
 pub(super) mod tie;
@@ -23,7 +24,7 @@ use tie::{LeftOut, Tie};
 pub struct LegId(pub u64);
 
 /// What keeps one sender's packets apart from all others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
     /// Where it comes from.
     pub source: Endpoint,
@@ -31,6 +32,16 @@ pub struct FlowKey {
     pub destination: Endpoint,
     /// RTP synchronization source; 0 for RTCP and what is no RTP.
     pub ssrc: u32,
+}
+
+/// In as few pieces as there can be: it is done for each packet.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash_address(state);
+        self.destination.hash_address(state);
+        let ports = u64::from(self.source.port()) << 16 | u64::from(self.destination.port());
+        state.write_u64(ports << 32 | u64::from(self.ssrc));
+    }
 }
 
 /// Where a packet belongs.
@@ -75,7 +86,7 @@ struct LegMedia {
 }
 
 /// What a flow is tied to. It is all that most packets touch: of ten thousand calls, legs are in no cache.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Tied {
     leg: LegId,
     /// For [`LEASE`] from then on its packets are the leg's, whatever else is known of it.
@@ -89,6 +100,21 @@ impl Tied {
     fn to(leg: LegId) -> Self {
         Self { leg, leased_at: Self::NEVER }
     }
+
+    /// The leg, while it is leased.
+    fn at(self, now: CaptureTime) -> Option<LegId> {
+        // Also when the clock was set back meanwhile.
+        let age = now.0.wrapping_sub(self.leased_at.0);
+        (0..LEASE.as_nanos() as i64).contains(&age).then_some(self.leg)
+    }
+}
+
+/// What a flow is tied to, found ahead of its packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Lease {
+    tied: Tied,
+    /// `Switchboard::changes` then.
+    changes: u64,
 }
 
 /// The map from media to legs.
@@ -101,6 +127,8 @@ pub struct Switchboard {
     legs: HashMap<LegId, LegMedia>,
     /// Flows of calls that have ended; another SSRC on the same ports is another call's.
     ended: Ended,
+    /// Counts what may have ended a lease before its time.
+    changes: u64,
     /// Flows and claims that were not remembered because there were too many.
     pub overflow: u64,
     /// Why the last flow was tied as it was.
@@ -141,12 +169,14 @@ impl Switchboard {
     /// Ties a flow to a leg that no signalling describes.
     pub fn tie(&mut self, leg: LegId, flow: FlowKey) {
         self.legs.entry(leg).or_default().flows.push(flow);
+        self.changes += 1;
         self.flows.insert(flow, Tied::to(leg));
         self.arriving.insert((flow.destination, flow));
         self.count(flow, leg, |n| n + 1);
     }
 
     fn untie(&mut self, flow: FlowKey) {
+        self.changes += 1;
         if let Some(Tied { leg, .. }) = self.flows.remove(&flow) {
             self.arriving.remove(&(flow.destination, flow));
             self.count(flow, leg, |n| n.saturating_sub(1));
@@ -163,17 +193,19 @@ impl Switchboard {
     /// The leg of a flow whose packets need no closer look now.
     #[must_use]
     pub fn leased(&self, now: CaptureTime, flow: &FlowKey) -> Option<LegId> {
-        let tied = self.flows.get(flow)?;
-        // Also when the clock was set back meanwhile.
-        let age = now.0.wrapping_sub(tied.leased_at.0);
-        (0..LEASE.as_nanos() as i64).contains(&age).then_some(tied.leg)
+        self.flows.get(flow)?.at(now)
     }
 
-    /// Packets of these flows come next. All the look-ups wait for memory together.
-    pub fn expect(&self, flows: &[FlowKey]) {
-        let known = |f| self.flows.get(f).map_or(0, |tied| tied.leg.0);
-        // Or the compiler would leave out what nobody uses.
-        std::hint::black_box(flows.iter().map(known).fold(0, u64::wrapping_add));
+    /// The lease of a flow whose packet comes soon.
+    #[must_use]
+    pub fn expect(&self, flow: &FlowKey) -> Option<Lease> {
+        self.flows.get(flow).map(|tied| Lease { tied: *tied, changes: self.changes })
+    }
+
+    /// The leg of a lease, if it still runs and nothing was revoked or tied otherwise since.
+    #[must_use]
+    pub fn holds(&self, lease: &Lease, now: CaptureTime) -> Option<LegId> {
+        (lease.changes == self.changes).then(|| lease.tied.at(now)).flatten()
     }
 
     /// A packet was looked at closely: those behind it need not be for a while.
@@ -186,6 +218,7 @@ impl Switchboard {
 
     /// Something about a leg has changed: its packets are looked at again.
     pub fn revoke(&mut self, leg: LegId) {
+        self.changes += 1;
         for f in self.legs.get(&leg).into_iter().flat_map(|l| &l.flows) {
             if let Some(tied) = self.flows.get_mut(f).filter(|t| t.leg == leg) {
                 tied.leased_at = Tied::NEVER;

@@ -5,6 +5,7 @@
 //! they are understood one by one, in their order, as ever.
 
 use super::Pipeline;
+use crate::call::ahead::Expected;
 use crate::limits::{AHEAD_BYTES, FRAMES_AHEAD};
 use crate::time::CaptureTime;
 use crate::wire::frame::LinkType;
@@ -15,6 +16,8 @@ pub(super) struct Ahead {
     /// When, how it begins, and where its bytes end.
     frames: Vec<(CaptureTime, LinkType, usize)>,
     bytes: Vec<u8>,
+    /// What is expected of each of them.
+    expected: Vec<Option<Expected>>,
 }
 
 impl Ahead {
@@ -49,14 +52,16 @@ impl Pipeline {
     /// Understands what was only taken so far.
     pub fn catch_up(&mut self) {
         let mut ahead = std::mem::take(&mut self.ahead);
-        self.listener.expect(ahead.frames().map(|(_, link, bytes)| (link, bytes)));
-        for (at, link, bytes) in ahead.frames() {
+        let mut expected = std::mem::take(&mut ahead.expected);
+        self.listener.expect(ahead.frames().map(|(_, link, bytes)| (link, bytes)), &mut expected);
+        for ((at, link, bytes), told) in ahead.frames().zip(&expected) {
             self.end_of_restart(at);
-            self.listener.frame(at, link, bytes, &mut self.router);
+            self.listener.expected(at, link, bytes, told.as_ref(), &mut self.router);
             self.mirror.frame(at, link, bytes);
         }
         ahead.frames.clear();
         ahead.bytes.clear();
+        ahead.expected = expected;
         self.ahead = ahead;
     }
 }

@@ -1,6 +1,7 @@
 //! A transport address, compact and quick to hash.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// An IP address and a port. IPv4 is kept as an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2), so that one
@@ -52,6 +53,14 @@ impl Endpoint {
     #[must_use]
     pub fn same_host(self, other: Self) -> bool {
         self.hi == other.hi && self.lo == other.lo
+    }
+
+    /// Feeds the address alone to a hasher; one of IPv4 in one piece.
+    pub(crate) fn hash_address(self, state: &mut impl Hasher) {
+        if self.hi != 0 {
+            state.write_u64(self.hi);
+        }
+        state.write_u64(self.lo);
     }
 
     /// `0.0.0.0` or `::`, which in SDP once meant hold (RFC 3264, 8.4).

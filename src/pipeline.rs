@@ -296,7 +296,7 @@ impl Pipeline {
         let from = legs.iter().map(|r| r.leg.last_at).max().unwrap_or_default();
         for r in legs {
             let id = self.listener.resume(r.leg);
-            self.router.push(id, Entry::Resume(id, r.folder, r.lengths));
+            self.router.push(id, Entry::Resume(id, Box::new((r.folder, r.lengths))));
             self.resumed.push((id, from));
         }
         self.router.flush(false);

@@ -26,18 +26,21 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
 }
 
+/// Kept small: there is one for each packet.
 pub(super) enum Entry {
-    Open(LegId, String),
+    Open(LegId, Box<str>),
     /// A leg that is on disk already: its folder, and the lengths of its files as far as they are whole.
-    Resume(LegId, PathBuf, [u64; 2]),
+    Resume(LegId, Box<(PathBuf, [u64; 2])>),
     Packet {
         leg: LegId,
-        track: Track,
         at: CaptureTime,
-        end: usize,
+        /// Length of its record, which is behind those before it in the bytes of the batch.
+        length: u32,
+        track: Track,
     },
     Note(LegId, Box<Note>),
-    Close(LegId, Arc<Ending>, usize),
+    /// With which of the call's legs it is.
+    Close(LegId, Arc<Ending>, u32),
     /// What is in the buffers goes to the kernel now.
     Flush,
 }
@@ -52,9 +55,9 @@ pub(super) struct Ending {
 
 impl Ending {
     /// A leg is closed; gives the job when it was the last.
-    pub(super) fn closed(&self, index: usize, folder: Option<PathBuf>) -> Option<Job> {
+    pub(super) fn closed(&self, index: u32, folder: Option<PathBuf>) -> Option<Job> {
         let mut folders = super::locked(&self.folders);
-        if let Some(f) = folders.get_mut(index) {
+        if let Some(f) = folders.get_mut(index as usize) {
             *f = folder;
         }
         let last = self.open.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -100,18 +103,17 @@ impl Router {
     }
 
     /// A leg stays with one worker: its packets come to the disk in order.
-    fn lane(&mut self, leg: LegId) -> Option<&mut Lane> {
+    fn worker(&self, leg: LegId) -> usize {
         let n = self.lanes.len().max(1) as u64;
-        self.lanes.get_mut(usize::try_from(leg.0 % n).unwrap_or(0))
+        usize::try_from(leg.0 % n).unwrap_or(0)
     }
 
     pub(super) fn push(&mut self, leg: LegId, entry: Entry) {
-        let Some(lane) = self.lane(leg) else { return };
+        let n = self.worker(leg);
+        let Some(lane) = self.lanes.get_mut(n) else { return };
         lane.batch.entries.push(entry);
-        let new = (lane.batch.entries.len() - lane.kept.0, lane.batch.bytes.len() - lane.kept.1);
-        if new.0 >= BATCH_PACKETS || new.1 >= BATCH_BYTES {
-            let n = leg.0 % self.lanes.len().max(1) as u64;
-            self.send(usize::try_from(n).unwrap_or(0));
+        if lane.is_full() {
+            self.send(n);
         }
     }
 
@@ -159,7 +161,19 @@ impl Router {
     }
 }
 
+/// The record of a packet in the bytes of a batch, which begins at `from`; the next one begins where `from` is then.
+pub(super) fn record<'a>(bytes: &'a [u8], from: &mut usize, length: u32) -> &'a [u8] {
+    let begin = *from;
+    *from += length as usize;
+    bytes.get(begin..*from).unwrap_or_default()
+}
+
 impl Lane {
+    fn is_full(&self) -> bool {
+        let (entries, bytes) = self.kept;
+        self.batch.entries.len() - entries >= BATCH_PACKETS || self.batch.bytes.len() - bytes >= BATCH_BYTES
+    }
+
     /// The queue has room: what it has cost is noted on the legs. Says whether that was anything.
     fn sent(&mut self) -> bool {
         self.kept = (0, 0);
@@ -177,13 +191,11 @@ impl Lane {
         let mut kept = Batch::default();
         for (i, entry) in full.entries.into_iter().enumerate() {
             match entry {
-                Entry::Packet { leg, track, at, end } => {
-                    let record = full.bytes.get(from..end).unwrap_or_default();
-                    from = end;
+                Entry::Packet { leg, at, length, track } => {
+                    let record = record(&full.bytes, &mut from, length);
                     if track == Track::Signalling && kept.bytes.len() + record.len() <= CONTROL_BYTES {
                         kept.bytes.extend_from_slice(record);
-                        let end = kept.bytes.len();
-                        kept.entries.push(Entry::Packet { leg, track, at, end });
+                        kept.entries.push(Entry::Packet { leg, at, length, track });
                     } else {
                         let_go += 1;
                         let lost = self.lost.entry(leg).or_insert(Lost { packets: 0, from: at, to: at });
@@ -213,17 +225,21 @@ impl Lane {
 
 impl Output for Router {
     fn open(&mut self, leg: LegId, name: &str) {
-        self.push(leg, Entry::Open(leg, name.to_owned()));
+        self.push(leg, Entry::Open(leg, name.into()));
     }
 
     fn packet(&mut self, leg: LegId, track: Track, at: CaptureTime, ip_packet: &[u8]) {
-        let Some(lane) = self.lane(leg) else { return };
+        let n = self.worker(leg);
+        let Some(lane) = self.lanes.get_mut(n) else { return };
         let length = u32::try_from(ip_packet.len()).unwrap_or(u32::MAX);
-        let bytes = &mut lane.batch.bytes;
-        bytes.extend_from_slice(&record_header(at, length));
-        bytes.extend_from_slice(ip_packet);
-        let end = bytes.len();
-        self.push(leg, Entry::Packet { leg, track, at, end });
+        let header = record_header(at, length);
+        lane.batch.bytes.extend_from_slice(&header);
+        lane.batch.bytes.extend_from_slice(ip_packet);
+        let length = length.saturating_add(header.len() as u32);
+        lane.batch.entries.push(Entry::Packet { leg, at, length, track });
+        if lane.is_full() {
+            self.send(n);
+        }
     }
 
     fn note(&mut self, leg: LegId, note: &Note) {
@@ -233,7 +249,7 @@ impl Output for Router {
     fn finish(&mut self, legs: &[LegId], over: Over, carried: Option<Carried>) {
         let folders = Mutex::new(vec![None; legs.len()]);
         let ending = Arc::new(Ending { folders, open: AtomicUsize::new(legs.len()), over, carried });
-        for (i, leg) in legs.iter().enumerate() {
+        for (leg, i) in legs.iter().zip(0..) {
             self.push(*leg, Entry::Close(*leg, ending.clone(), i));
         }
     }

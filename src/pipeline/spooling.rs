@@ -2,7 +2,7 @@
 
 use super::board::Part;
 use super::overload::Gauge;
-use super::router::{Batch, Ending, Entry};
+use super::router::{Batch, Ending, Entry, record};
 use super::{Mode, PipelineError, Shared, deadline};
 use crate::archive::finish::Job;
 use crate::call::switchboard::LegId;
@@ -26,7 +26,7 @@ pub(super) struct Spooler {
     /// In a replay: the spool has failed.
     pub(super) broken: bool,
     /// Legs that could not be closed yet, and jobs that found the queue full.
-    pub(super) closing: Vec<(LegId, Arc<Ending>, usize)>,
+    pub(super) closing: Vec<(LegId, Arc<Ending>, u32)>,
     pub(super) waiting: Vec<Job>,
     /// The last time something was refused.
     pub(super) failing: bool,
@@ -80,35 +80,23 @@ impl Spooler {
     fn take(&mut self, batch: &mut Batch) {
         let mut from = 0;
         for entry in batch.entries.drain(..) {
-            let done = match entry {
-                Entry::Open(leg, name) => {
-                    self.writer.open(leg, &name);
-                    Ok(())
-                }
-                Entry::Resume(leg, folder, lengths) => {
-                    self.writer.resume(leg, folder, lengths);
-                    Ok(())
-                }
-                Entry::Packet { leg, track, at, end } => {
-                    let record = batch.bytes.get(from..end).unwrap_or_default();
-                    from = end;
-                    self.writer.append(leg, track, at, record)
-                }
-                Entry::Note(leg, note) => {
-                    self.writer.note(leg, &note);
-                    Ok(())
-                }
-                Entry::Close(leg, ending, index) => {
-                    self.close(leg, ending, index);
-                    Ok(())
-                }
-                Entry::Flush if self.behind => Ok(()),
-                Entry::Flush => {
-                    self.flush();
-                    Ok(())
-                }
-            };
-            self.told(done);
+            self.take_one(entry, &batch.bytes, &mut from);
+        }
+    }
+
+    /// `from`: where in the bytes of the batch the next record begins.
+    fn take_one(&mut self, entry: Entry, bytes: &[u8], from: &mut usize) {
+        match entry {
+            Entry::Open(leg, name) => self.writer.open(leg, &name),
+            Entry::Resume(leg, at) => self.writer.resume(leg, at.0, at.1),
+            Entry::Packet { leg, at, length, track } => {
+                let done = self.writer.append(leg, track, at, record(bytes, from, length));
+                self.told(done);
+            }
+            Entry::Note(leg, note) => self.writer.note(leg, &note),
+            Entry::Close(leg, ending, index) => self.close(leg, ending, index),
+            Entry::Flush if self.behind => {}
+            Entry::Flush => self.flush(),
         }
     }
 
@@ -160,7 +148,7 @@ impl Spooler {
         self.shared.count_let_go(&mut self.writer.let_go);
     }
 
-    fn close(&mut self, leg: LegId, ending: Arc<Ending>, index: usize) {
+    fn close(&mut self, leg: LegId, ending: Arc<Ending>, index: u32) {
         match self.writer.close(leg) {
             Ok(folder) => {
                 if let Some(job) = ending.closed(index, folder) {

@@ -320,6 +320,12 @@ pub const RETRY: Duration = Duration::from_secs(1);
 /// How much less of the processor finishers get than the tap and the spool (nice(2); for a thread, in Linux).
 pub const FINISHER_NICE: i32 = 10;
 
+/// Calls that a finisher seals together: two files of each fill the sixteen lanes of a processor's vectors twice.
+pub const SEALED_TOGETHER: usize = 16;
+
+/// Bytes of their files in memory from which on no more are waited for.
+pub const SEALED_BYTES: usize = 2 * FILE_AT_ONCE_BYTES;
+
 /// Tries that a call gets to be sealed before others are sealed first.
 pub const SEAL_TRIES: u32 = 3;
 

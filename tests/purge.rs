@@ -4,7 +4,7 @@
 
 mod support;
 
-use earwitness::archive::seal::{Part, Sealed, folders};
+use earwitness::archive::seal::{Part, Sealed, Unsealed, folders};
 use earwitness::call::record::{CallRecord, End, File, Kind, Participant, Party, State};
 use earwitness::config::Config;
 use earwitness::disk::{Disk, Step};
@@ -87,9 +87,14 @@ fn sealed(data: &Path, id: &str, at: CaptureTime) -> Sealed {
         bytes: 0,
         sha256: String::new(),
     };
-    let beside = (data.join(format!("{stem}.json.part")), format!("{stem}.json"));
-    Sealed::seal(record, &[], data, vec![Part::written(row, part, file, None)], beside, &Disk::default())
-        .unwrap()
+    let call = Unsealed {
+        record,
+        reasons: Vec::new(),
+        parts: vec![Part::written(row, part, file, None)],
+        beside: data.join(format!("{stem}.json.part")),
+        record_path: format!("{stem}.json"),
+    };
+    Sealed::all(vec![call], data, &Disk::default()).remove(0).unwrap()
 }
 
 fn time(text: &str) -> CaptureTime {

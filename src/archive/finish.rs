@@ -1,7 +1,7 @@
 //! A finished call: from its spool to a sealed recording.
 
 use super::assemble::{Assembled, assemble};
-use super::seal::{Part, Sealed, folders};
+use super::seal::{Part, Sealed, Unsealed, folders};
 use super::settle::{Claim, Extent, apart};
 use super::{bridge, naming, packets, wav};
 use crate::call::listener::Over;
@@ -69,6 +69,34 @@ pub enum Outcome {
     Nothing,
 }
 
+/// A call that is nearly finished: its files are written, and not hashed, not synced and not in their places.
+#[derive(Debug)]
+pub struct Prepared {
+    call: Unsealed,
+    whole: PathBuf,
+    replaces: Vec<String>,
+    supersedes: Vec<String>,
+}
+
+impl Prepared {
+    /// Bytes of its files that are in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.call.parts.iter().map(Part::in_memory).sum()
+    }
+}
+
+/// How far a call is.
+#[derive(Debug)]
+pub enum Step {
+    /// It is to be sealed.
+    Prepared(Box<Prepared>),
+    /// Nothing is to be done.
+    Over(Outcome),
+    /// The keeper wants to be asked later.
+    Later,
+}
+
 /// Extension of the record beside a recording.
 pub const RECORD: &str = "json";
 
@@ -97,9 +125,21 @@ impl Archive {
     /// # Errors
     /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
     pub fn finish<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Outcome, FinishError> {
+        match self.prepare(job, keeper)? {
+            Step::Prepared(p) => self.seal(vec![*p]).pop().unwrap_or(Ok(Outcome::Nothing)),
+            Step::Over(outcome) => Ok(outcome),
+            Step::Later => Err(FinishError::Keeper("a call of this id is being sealed".to_owned())),
+        }
+    }
+
+    /// Does all but sealing, which [`Archive::seal`] does for several calls together.
+    ///
+    /// # Errors
+    /// [`FinishError`] when the spool cannot be read, a file not be written, or the keeper of ids says so.
+    pub fn prepare<E: ToString>(&self, job: &Job, keeper: &Keeper<'_, E>) -> Result<Step, FinishError> {
         let mut legs = self.read(job)?;
         bridge::tell(&mut legs);
-        let Some(mut call) = assemble(&legs, job.over) else { return Ok(Outcome::Nothing) };
+        let Some(mut call) = assemble(&legs, job.over) else { return Ok(Step::Over(Outcome::Nothing)) };
         if let Some(c) = &job.carried {
             call.carry(c);
         }
@@ -115,11 +155,38 @@ impl Archive {
                 if let Some(c) = carried.filter(|_| call.record.carried.is_none()) {
                     call.carry(&c);
                 }
-                let sealed = self.seal(call, &legs, &replaces)?;
-                Ok(Outcome::Sealed { call: Box::new(sealed), replaces, supersedes })
+                let (call, whole) = self.write(call, legs, &replaces)?;
+                Ok(Step::Prepared(Box::new(Prepared { call, whole, replaces, supersedes })))
             }
-            Claim::Known => Ok(Outcome::Known { id: call.record.id.clone(), at: call.record.order_time() }),
+            Claim::Known => {
+                let (id, at) = (call.record.id.clone(), call.record.order_time());
+                Ok(Step::Over(Outcome::Known { id, at }))
+            }
+            Claim::Later => Ok(Step::Later),
             Claim::Apart => Err(FinishError::Keeper(format!("the id {} is taken twice", call.record.id))),
+        }
+    }
+
+    /// Seals calls, each of which has its own outcome.
+    pub fn seal(&self, calls: Vec<Prepared>) -> Vec<Result<Outcome, FinishError>> {
+        let about = |p: Prepared| (p.call, (p.whole, p.replaces, p.supersedes));
+        let (calls, about): (Vec<_>, Vec<_>) = calls.into_iter().map(about).unzip();
+        let sealed = Sealed::all(calls, &self.data, &self.disk);
+        let outcome =
+            |(sealed, (whole, replaces, supersedes)): (io::Result<Sealed>, (PathBuf, _, _))| match sealed {
+                Ok(call) => Ok(Outcome::Sealed { call: Box::new(call), replaces, supersedes }),
+                Err(error) => {
+                    self.give_up(&whole);
+                    Err(FinishError::Write { path: whole, error })
+                }
+            };
+        sealed.into_iter().zip(about).map(outcome).collect()
+    }
+
+    /// A full disk is not helped by half a file; the spool has everything.
+    fn give_up(&self, whole: &Path) {
+        for e in EXTENSIONS {
+            let _ = self.disk.remove(&part_of(whole, e));
         }
     }
 
@@ -135,36 +202,31 @@ impl Archive {
         Ok(legs)
     }
 
-    fn seal(
+    /// Writes the files of a call; and says where they go, without extension.
+    fn write(
         &self,
         mut call: Assembled,
-        legs: &[LegStory],
+        mut legs: Vec<LegStory>,
         replaces: &[String],
-    ) -> Result<Sealed, FinishError> {
+    ) -> Result<(Unsealed, PathBuf), FinishError> {
         let stem = self.stem(&call, replaces);
-        let fail = |path: &Path| {
-            let path = path.to_owned();
-            move |error| FinishError::Write { path, error }
-        };
         let whole = self.data.join(&stem);
         let folder = whole.parent().unwrap_or(&self.data);
-        folders(folder, &self.disk).map_err(fail(folder))?;
+        folders(folder, &self.disk).map_err(|error| FinishError::Write { path: folder.to_owned(), error })?;
         let mut parts = Vec::new();
         let written = (|| {
-            parts.extend(self.audio(&mut call, legs, &stem)?);
-            parts.extend(self.packets(legs, &stem)?);
-            let record = with_extension(&stem, RECORD).to_string_lossy().into_owned();
-            let beside = (part_of(&whole, RECORD), record);
-            Sealed::seal(call.record, &call.reasons, &self.data, parts, beside, &self.disk)
-                .map_err(fail(&whole))
+            parts.extend(self.audio(&mut call, &legs, &stem)?);
+            parts.extend(self.packets(&mut legs, &stem)?);
+            Ok(())
         })();
-        if written.is_err() {
-            // A full disk is not helped by half a file; the spool has everything.
-            for e in EXTENSIONS {
-                let _ = self.disk.remove(&part_of(&whole, e));
-            }
+        if let Err(e) = written {
+            self.give_up(&whole);
+            return Err(e);
         }
-        written
+        let record_path = with_extension(&stem, RECORD).to_string_lossy().into_owned();
+        let beside = part_of(&whole, RECORD);
+        let Assembled { record, reasons, .. } = call;
+        Ok((Unsealed { record, reasons, parts, beside, record_path }, whole))
     }
 
     /// Where the files of a call go, without extension. Those of a recording it replaces stay as they are until the
@@ -211,7 +273,7 @@ impl Archive {
         Ok(Some(w.file.part(row)))
     }
 
-    fn packets(&self, legs: &[LegStory], stem: &Path) -> Result<Option<Part>, FinishError> {
+    fn packets(&self, legs: &mut [LegStory], stem: &Path) -> Result<Option<Part>, FinishError> {
         if legs.iter().all(|l| l.packets == 0) {
             return Ok(None);
         }

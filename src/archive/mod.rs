@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod bridge;
+pub mod digest;
 pub mod finish;
 mod gaps;
 mod law;

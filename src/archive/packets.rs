@@ -1,6 +1,6 @@
 //! The packets of a call as one pcap file: signalling and media of all its legs, in order of capture.
 
-use super::seal::{self, Part};
+use super::seal::Part;
 use crate::call::record::File as FileRow;
 use crate::capture::merge::Merged;
 use crate::disk::{Disk, Writing};
@@ -11,16 +11,15 @@ use std::path::{Path, PathBuf};
 
 /// The packets of these legs as a part of a recording, which is at `at` until it is sealed.
 ///
-/// Those of one leg mostly are a file already, and it is taken as it is.
+/// Those of one leg mostly are a file already, and it is taken as it is, with its bytes if the story has them.
 ///
 /// # Errors
 /// When the spool cannot be read to its end or the file not be written.
-pub fn part(legs: &[LegStory], row: FileRow, at: PathBuf, disk: &Disk) -> io::Result<Part> {
+pub fn part(legs: &mut [LegStory], row: FileRow, at: PathBuf, disk: &Disk) -> io::Result<Part> {
     if let [only] = legs
         && only.all_in_one
     {
-        let digest = only.bytes.as_deref().map(seal::digest_of);
-        return Ok(Part::of_spool(row, at, only.folder.join(PACKETS), digest));
+        return Ok(Part::of_spool(row, at, only.folder.join(PACKETS), only.bytes.take()));
     }
     let file = copy(legs, &at, disk)?;
     Ok(Part::written(row, at, file, None))
@@ -131,7 +130,7 @@ mod tests {
     /// The seconds and packets of what is sealed.
     fn sealed(root: &Path) -> (u64, Vec<(i64, Vec<u8>)>) {
         let at = root.join("sealed");
-        let (legs, disk) = ([read::leg(&root.join("leg")).unwrap()], Disk::default());
+        let (mut legs, disk) = ([read::leg(&root.join("leg")).unwrap()], Disk::default());
         let row = FileRow {
             kind: "packets".to_owned(),
             path: "sealed".to_owned(),
@@ -142,7 +141,7 @@ mod tests {
             bytes: 0,
             sha256: String::new(),
         };
-        part(&legs, row, root.join("part"), &disk).unwrap().settle(&at, &disk).unwrap();
+        part(&mut legs, row, root.join("part"), &disk).unwrap().settle(&at, &disk).unwrap();
         assert!(!root.join("part").exists());
         let mut file = read::open(&at).unwrap().unwrap();
         let mut out = Vec::new();

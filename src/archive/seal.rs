@@ -1,17 +1,19 @@
 //! Invariant 7: a ledger row never points at a file that is not safely there.
 //!
 //! Files are written under names ending in `.part`, but for those of the spool that only get a second name.
-//! [`Sealed::seal`] then, in this order, 1. writes the record beside them, 2. syncs them and it, 3. gives them their names,
-//! the record last, 4. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger.
+//! [`Sealed::all`] then, in this order, 1. writes the record beside them, 2. syncs them and it, 3. gives them their names,
+//! the record last, 4. syncs their folder; and only the [`Sealed`] it returns can be given to the ledger. Each step is done for
+//! several calls before the next one: they are hashed together, and share what a journal writes and the sync of their folder.
 
+use super::digest::{digest, digests};
 use crate::call::reason::Reason;
 use crate::call::record::{CallRecord, File as FileRow};
 use crate::disk::{Disk, Writing};
+use crate::spool::spare;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A call whose files are safely on disk. Only this module makes one that has files.
@@ -21,9 +23,6 @@ pub struct Sealed {
     record_path: Option<String>,
 }
 
-/// Length and SHA-256 (hexadecimal) of a file.
-pub type Digest = (u64, String);
-
 /// A file of a recording that is not yet in its place.
 #[derive(Debug)]
 pub struct Part {
@@ -31,7 +30,8 @@ pub struct Part {
     pub row: FileRow,
     /// Where it is until then.
     at: PathBuf,
-    digest: Option<Digest>,
+    /// What is in it, if that is in memory.
+    content: Option<Vec<u8>>,
     from: From,
 }
 
@@ -43,22 +43,41 @@ enum From {
 }
 
 impl Part {
-    /// A file that was written to `at`; its digest is read from there if it is not known.
+    /// A file that was written to `at`; it is read again from there if its content is not in memory.
     #[must_use]
-    pub fn written(row: FileRow, at: PathBuf, file: Writing, digest: Option<Digest>) -> Self {
-        Self { row, at, digest, from: From::Written(file) }
+    pub fn written(row: FileRow, at: PathBuf, file: Writing, content: Option<Vec<u8>>) -> Self {
+        Self { row, at, content, from: From::Written(file) }
     }
 
     /// A file of the spool that shall be part of the recording as it is. `at` is for where it needs another name first.
     #[must_use]
-    pub fn of_spool(row: FileRow, at: PathBuf, spool: PathBuf, digest: Option<Digest>) -> Self {
-        Self { row, at, digest, from: From::Spool(spool) }
+    pub fn of_spool(row: FileRow, at: PathBuf, spool: PathBuf, content: Option<Vec<u8>>) -> Self {
+        Self { row, at, content, from: From::Spool(spool) }
     }
 
+    /// Bytes of it that are in memory.
+    #[must_use]
+    pub fn in_memory(&self) -> usize {
+        self.content.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Fills in the rows of those that are in memory.
+    fn describe_all<'a>(parts: impl Iterator<Item = &'a mut Self>) {
+        let parts: Vec<&mut Self> = parts.filter(|p| p.content.is_some()).collect();
+        let contents: Vec<&[u8]> = parts.iter().filter_map(|p| p.content.as_deref()).collect();
+        let known = digests(&contents);
+        for (part, known) in parts.into_iter().zip(known) {
+            (part.row.bytes, part.row.sha256) = known;
+            part.content.take().into_iter().for_each(spare::give);
+        }
+    }
+
+    /// Fills in its row, if that was not done.
     fn describe(&mut self) -> io::Result<()> {
-        let at = if let From::Spool(spool) = &self.from { spool } else { &self.at };
-        let known = self.digest.take();
-        (self.row.bytes, self.row.sha256) = known.map_or_else(|| digest(&File::open(at)?), Ok)?;
+        if self.row.sha256.is_empty() {
+            let at = if let From::Spool(spool) = &self.from { spool } else { &self.at };
+            (self.row.bytes, self.row.sha256) = digest(&File::open(at)?)?;
+        }
         Ok(())
     }
 
@@ -93,44 +112,27 @@ impl Sealed {
         record.files.is_empty().then_some(Self { record, record_path: None })
     }
 
-    /// Puts the files of a call in their places below `data`, its record beside them at `record_path`, and makes sure
-    /// that they stay there. `beside` is the part that the record is written to.
+    /// Puts the files of calls in their places below `data`, the record of each beside them, and makes sure that they stay there.
     ///
     /// # Errors
-    /// When a file cannot be read, written, synced or renamed; parts that are not in their place yet stay parts.
-    pub fn seal(
-        mut record: CallRecord,
-        reasons: &[Reason],
-        data: &Path,
-        mut parts: Vec<Part>,
-        (beside, record_path): (PathBuf, String),
-        disk: &Disk,
-    ) -> io::Result<Self> {
-        for part in &mut parts {
-            part.describe()?;
-        }
-        record.files.extend(parts.iter().map(|p| p.row.clone()));
-        // It has the SHA-256 of the others, and comes to its place last: where it is, they are.
-        let mut last = disk.create(&beside)?;
-        last.write_all(&line(&record, reasons)?)?;
+    /// Of a call of which a file cannot be read, written, synced or renamed; its parts that are not in their place yet stay
+    /// parts, and the others go on.
+    pub fn all(mut calls: Vec<Unsealed>, data: &Path, disk: &Disk) -> Vec<io::Result<Self>> {
+        Part::describe_all(calls.iter_mut().flat_map(|c| &mut c.parts));
         // One after the other: a journal takes what belongs to all of them with the first.
-        for part in &parts {
-            part.sync(disk)?;
+        let written: Vec<_> = calls.into_iter().map(|c| c.with_record(disk)).collect();
+        let synced: Vec<_> = written.into_iter().map(|c| c.and_then(|c| c.sync(disk))).collect();
+        let settled: Vec<_> = synced.into_iter().map(|c| c.and_then(|c| c.settle(data, disk))).collect();
+        let mut folders: BTreeMap<PathBuf, io::Result<()>> = BTreeMap::new();
+        for place in settled.iter().flatten().flat_map(|(places, _)| places) {
+            if let Some(folder) = place.parent().filter(|f| !folders.contains_key(*f)) {
+                folders.insert(folder.to_owned(), disk.sync(folder));
+            }
         }
-        last.sync()?;
-        let mut places = Vec::new();
-        for part in &parts {
-            let place = data.join(&part.row.path);
-            part.settle(&place, disk)?;
-            places.push(place);
-        }
-        let place = data.join(&record_path);
-        disk.rename(&beside, &place)?;
-        places.push(place);
-        for folder in places.iter().filter_map(|p| p.parent()).collect::<BTreeSet<_>>() {
-            disk.sync(folder)?;
-        }
-        Ok(Self { record, record_path: Some(record_path) })
+        settled
+            .into_iter()
+            .map(|c| c.and_then(|(places, sealed)| stays(&places, &folders).map(|()| sealed)))
+            .collect()
     }
 
     /// What the ledger writes down.
@@ -143,6 +145,75 @@ impl Sealed {
     #[must_use]
     pub fn record_path(&self) -> Option<&str> {
         self.record_path.as_deref()
+    }
+}
+
+/// Did each of these places' folders come to the disk?
+fn stays(places: &[PathBuf], folders: &BTreeMap<PathBuf, io::Result<()>>) -> io::Result<()> {
+    for folder in places.iter().filter_map(|p| p.parent()) {
+        if let Some(Err(e)) = folders.get(folder) {
+            return Err(match e.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None => io::Error::new(e.kind(), e.to_string()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A call whose files are written and not in their places.
+#[derive(Debug)]
+pub struct Unsealed {
+    /// The record, without its files.
+    pub record: CallRecord,
+    /// Why it is as it is.
+    pub reasons: Vec<Reason>,
+    /// Its files.
+    pub parts: Vec<Part>,
+    /// The part that the record is written to.
+    pub beside: PathBuf,
+    /// Where the record goes, relative to the data folder.
+    pub record_path: String,
+}
+
+/// One whose record is written too.
+struct Written(Unsealed, Writing);
+
+impl Unsealed {
+    /// It has the SHA-256 of the others, and comes to its place last: where it is, they are.
+    fn with_record(mut self, disk: &Disk) -> io::Result<Written> {
+        for part in &mut self.parts {
+            part.describe()?;
+        }
+        self.record.files.extend(self.parts.iter().map(|p| p.row.clone()));
+        let mut last = disk.create(&self.beside)?;
+        last.write_all(&line(&self.record, &self.reasons)?)?;
+        Ok(Written(self, last))
+    }
+}
+
+impl Written {
+    fn sync(self, disk: &Disk) -> io::Result<Self> {
+        for part in &self.0.parts {
+            part.sync(disk)?;
+        }
+        self.1.sync()?;
+        Ok(self)
+    }
+
+    /// Gives the files their names; and says which those are.
+    fn settle(self, data: &Path, disk: &Disk) -> io::Result<(Vec<PathBuf>, Sealed)> {
+        let Unsealed { record, parts, beside, record_path, .. } = self.0;
+        let mut places = Vec::new();
+        for part in &parts {
+            let place = data.join(&part.row.path);
+            part.settle(&place, disk)?;
+            places.push(place);
+        }
+        let place = data.join(&record_path);
+        disk.rename(&beside, &place)?;
+        places.push(place);
+        Ok((places, Sealed { record, record_path: Some(record_path) }))
     }
 }
 
@@ -159,40 +230,6 @@ fn line(record: &CallRecord, reasons: &[Reason]) -> io::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(&Beside { record, reasons })?;
     line.push(b'\n');
     Ok(line)
-}
-
-/// Length and SHA-256 (hexadecimal) of a file from where it stands.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn digest(mut file: &File) -> io::Result<Digest> {
-    let mut hash = Sha256::new();
-    // As much as stays in the processor's cache while it is hashed.
-    let mut buffer = vec![0; 64 << 10];
-    let mut length = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                hash.update(buffer.get(..n).unwrap_or_default());
-                length += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok((length, hexadecimal(hash)))
-}
-
-/// The same of what is in memory.
-pub(super) fn digest_of(bytes: &[u8]) -> Digest {
-    (bytes.len() as u64, hexadecimal(Sha256::new_with_prefix(bytes)))
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |n: u8| DIGITS.get(usize::from(n)).map_or('?', |d| char::from(*d));
-    hash.finalize().iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 /// Makes the folders on the way to `path` and syncs each new one's parent.

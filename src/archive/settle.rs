@@ -92,6 +92,8 @@ pub enum Claim {
     Known,
     /// Another call has the id.
     Apart,
+    /// A call of this id is being sealed: ask again when those are sealed that were claimed before this one.
+    Later,
 }
 
 /// Weighs a new recording against the known one of the same id.

@@ -1,10 +1,11 @@
-//! A sealed file as it is written: in memory as long as it is small, so that it comes to the disk in one piece, and its
-//! SHA-256 without being read again.
+//! A sealed file as it is written: in memory as long as it is small, so that it comes to the disk in one piece, and is
+//! hashed without being read again.
 
-use super::seal::{Digest, Part, digest_of};
+use super::seal::Part;
 use crate::call::record::File as FileRow;
 use crate::disk::{Disk, Writing};
 use crate::limits::FILE_AT_ONCE_BYTES;
+use crate::spool::spare;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,9 @@ impl Sink {
     /// A new file; `bytes` is what is expected to be written to it.
     pub(super) fn new(path: &Path, bytes: u64, disk: &Disk) -> Self {
         let room = usize::try_from(bytes).unwrap_or(usize::MAX).min(FILE_AT_ONCE_BYTES);
-        Self { path: path.to_owned(), disk: disk.clone(), bytes: Vec::with_capacity(room), at: 0, file: None }
+        let mut bytes = spare::take(room);
+        bytes.clear();
+        Self { path: path.to_owned(), disk: disk.clone(), bytes, at: 0, file: None }
     }
 
     /// It is whole: what is not on its way to the disk yet goes there.
@@ -37,12 +40,12 @@ impl Sink {
         match file {
             Some(file) => {
                 let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-                Ok(Closed { path, file, digest: None })
+                Ok(Closed { path, file, content: None })
             }
             None => {
                 let mut file = disk.create(&path)?;
                 file.write_all(&bytes)?;
-                Ok(Closed { path, file, digest: Some(digest_of(&bytes)) })
+                Ok(Closed { path, file, content: Some(bytes) })
             }
         }
     }
@@ -62,13 +65,14 @@ impl Sink {
 pub(super) struct Closed {
     path: PathBuf,
     file: Writing,
-    digest: Option<Digest>,
+    /// All of it, if it was small.
+    content: Option<Vec<u8>>,
 }
 
 impl Closed {
     /// As a part of a recording.
     pub(super) fn part(self, row: FileRow) -> Part {
-        Part::written(row, self.path, self.file, self.digest)
+        Part::written(row, self.path, self.file, self.content)
     }
 }
 

@@ -11,8 +11,8 @@ use super::{
     EVENTS_PER_CALL, FILE_AT_ONCE_BYTES, FINISH_QUEUED, FINISH_QUEUED_LIVE, FLOWS, FRAGMENT_BYTES,
     FRAGMENTED_DATAGRAMS, FRAME_BYTES, HALVES_WAITING, HELD_BYTES, LEDGER_BATCH, LEDGER_QUEUED,
     NODE_EVENTS_WAITING, PREBUFFER_BYTES, PREBUFFER_FLOWS, PRIMARIES, REQUESTS_WATCHED, RESUMES_AWAITED,
-    SETUP_BYTES, SIP_REMEMBERED, SPOOL_BUFFER_BYTES, STREAMS_PER_CALL, TCP_BYTES, TCP_OPENING_BYTES,
-    TCP_OPENINGS, TCP_STREAMS, TOMBSTONES,
+    SEALED_BYTES, SETUP_BYTES, SIP_REMEMBERED, SPOOL_BUFFER_BYTES, STREAMS_PER_CALL, TCP_BYTES,
+    TCP_OPENING_BYTES, TCP_OPENINGS, TCP_STREAMS, TOMBSTONES,
 };
 
 /// What of the configuration and the host decides.
@@ -170,11 +170,11 @@ fn behind(shape: &Shape) -> Vec<Part> {
             workers * USUAL_CALL * FINISHED_PACKET,
             workers * LONGEST_CALL * FINISHED_PACKET,
         ),
-        // Its packets, and its sound.
+        // Packets and sound of calls that are sealed together, and of the last of them, which may fill what was nearly full.
         part(
             "files of finished calls, read or written at once",
             workers * USUAL_CALL * 2 * 200,
-            workers * 2 * GROWN * FILE_AT_ONCE_BYTES as u64,
+            workers * (SEALED_BYTES + 2 * GROWN as usize * FILE_AT_ONCE_BYTES) as u64,
         ),
         part("calls that wait to be finished", 0, jobs * 400),
         part(

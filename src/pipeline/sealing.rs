@@ -1,12 +1,12 @@
-//! A finisher: a finished call's spool becomes a sealed recording.
+//! A finisher: a finished call's spool becomes a sealed recording. Calls that wait are sealed some at a time.
 
 use super::board::Part;
 use super::{Mode, PipelineError, Shared, locked, pause};
-use crate::archive::finish::{Archive, FinishError, Job, Outcome};
+use crate::archive::finish::{Archive, FinishError, Job, Outcome, Prepared, Step};
 use crate::archive::settle::{Claim, Extent, Verdict, settle};
 use crate::call::record::CallRecord;
 use crate::ledger::{LedgerError, Reader};
-use crate::limits::{FINISHER_NICE, RESERVE_BYTES, RETRY, SEAL_TRIES};
+use crate::limits::{FINISHER_NICE, RESERVE_BYTES, RETRY, SEAL_TRIES, SEALED_BYTES, SEALED_TOGETHER};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -41,13 +41,16 @@ impl Finisher {
     /// In a replay the first error ends it.
     fn run_once(&mut self, jobs: &Receiver<Job>) {
         for job in jobs {
+            let some = with_those_that_wait(job, jobs);
             if self.shared.failed() {
                 continue;
             }
-            match self.finish(&job) {
-                Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
-                Err(FinishError::Spool(e)) => self.shared.leave(&e),
-                Err(e) => self.shared.fail(e),
+            for (job, done) in self.finish_all(some) {
+                match done {
+                    Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
+                    Err(FinishError::Spool(e)) => self.shared.leave(&e),
+                    Err(e) => self.shared.fail(e),
+                }
             }
         }
     }
@@ -63,10 +66,10 @@ impl Finisher {
         }
         loop {
             match jobs.recv_timeout(RETRY) {
-                Ok(job) => later.extend(self.try_some_times(job)),
+                Ok(job) => later.extend(self.try_some_times(with_those_that_wait(job, jobs))),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(job) = later.pop_front() {
-                        later.extend(self.try_some_times(job));
+                        later.extend(self.try_some_times(vec![job]));
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -74,30 +77,40 @@ impl Finisher {
         }
     }
 
-    fn try_some_times(&mut self, job: Job) -> Option<Job> {
+    /// Gives those that could not be sealed.
+    fn try_some_times(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
         for _ in 0..SEAL_TRIES {
             self.wait_for_room();
             if self.shared.stopping() {
-                return None;
+                return Vec::new();
             }
-            match self.finish(&job) {
-                Ok(outcome) => {
-                    self.shared.well(Part::Archive, self.number);
-                    if self.sealed.send(Ended { outcome, folders: job.folders }).is_err() {
-                        self.shared.fail(PipelineError::Died);
+            let mut wrong = None;
+            let mut again = Vec::new();
+            for (job, done) in self.finish_all(jobs) {
+                match done {
+                    Ok(outcome) => {
+                        if self.sealed.send(Ended { outcome, folders: job.folders }).is_err() {
+                            self.shared.fail(PipelineError::Died);
+                        }
                     }
-                    return None;
-                }
-                Err(e) => {
-                    // Another error of the ledger may be mended by another connection.
-                    self.reader = None;
-                    let what = format!("{e}; the call is safe in the spool, and sealing it is tried again");
-                    self.shared.wrong(Part::Archive, self.number, &what);
-                    pause(RETRY);
+                    Err(e) => {
+                        wrong = Some(e);
+                        again.push(job);
+                    }
                 }
             }
+            let Some(e) = wrong else {
+                self.shared.well(Part::Archive, self.number);
+                return Vec::new();
+            };
+            jobs = again;
+            // Another error of the ledger may be mended by another connection.
+            self.reader = None;
+            let what = format!("{e}; the call is safe in the spool, and sealing it is tried again");
+            self.shared.wrong(Part::Archive, self.number, &what);
+            pause(RETRY);
         }
-        Some(job)
+        jobs
     }
 
     /// A recording needs room beside its spool; the last of it is for the calls in progress.
@@ -117,7 +130,42 @@ impl Finisher {
         }
     }
 
+    /// Finishes calls, in groups that are sealed together. Those that it has not begun with when the recorder stops are left out.
+    fn finish_all(&mut self, jobs: Vec<Job>) -> Vec<(Job, Result<Outcome, FinishError>)> {
+        let mut done = Vec::new();
+        let mut group = Group::default();
+        for job in jobs {
+            if self.shared.stopping() && self.mode == Mode::Live {
+                break;
+            }
+            let step = match self.prepare(&job, &mut group) {
+                Ok(Step::Later) => {
+                    self.seal(&mut group, &mut done);
+                    self.prepare(&job, &mut group)
+                }
+                step => step,
+            };
+            match step {
+                Ok(Step::Prepared(p)) => group.calls.push((job, *p)),
+                Ok(Step::Over(outcome)) => done.push((job, Ok(outcome))),
+                Ok(Step::Later) => {
+                    done.push((job, Err(FinishError::Keeper("its id stays taken".to_owned()))));
+                }
+                Err(e) => done.push((job, Err(e))),
+            }
+            if group.is_full() {
+                self.seal(&mut group, &mut done);
+            }
+        }
+        self.seal(&mut group, &mut done);
+        done
+    }
+
     pub(super) fn finish(&mut self, job: &Job) -> Result<Outcome, FinishError> {
+        self.finish_all(vec![job.clone()]).pop().map_or(Ok(Outcome::Nothing), |(_, done)| done)
+    }
+
+    fn prepare(&mut self, job: &Job, group: &mut Group) -> Result<Step, FinishError> {
         let reader = match self.reader.take() {
             Some(r) => r,
             None => {
@@ -125,31 +173,81 @@ impl Finisher {
             }
         };
         let claimed = RefCell::new(Vec::new());
+        // Who waits for a call while others wait for those that he has claimed might wait for ever.
+        let may_wait = group.calls.is_empty();
         let claim = |id: &str, new: &Extent| {
-            let claim = claim(&self.shared, &reader, id, new)?;
+            let claim = claim(&self.shared, &reader, id, new, may_wait)?;
             if matches!(claim, Claim::Yours { .. }) {
                 claimed.borrow_mut().push(id.to_owned());
             }
             Ok::<_, LedgerError>(claim)
         };
-        let done = self.archive.finish(job, &claim);
+        let prepared = self.archive.prepare(job, &claim);
         self.reader = Some(reader);
-        if done.is_err() {
-            // Or the call itself would wait for itself when it is tried again.
-            let mut under_way = locked(&self.shared.under_way);
-            for id in claimed.borrow().iter() {
-                under_way.remove(id);
-            }
-            self.shared.settled.notify_all();
+        match prepared {
+            Ok(Step::Prepared(_)) => group.claimed.push(claimed.into_inner()),
+            _ => self.give_back(&claimed.into_inner()),
         }
-        done
+        prepared
+    }
+
+    fn seal(&self, group: &mut Group, done: &mut Vec<(Job, Result<Outcome, FinishError>)>) {
+        let (jobs, calls): (Vec<Job>, Vec<Prepared>) = std::mem::take(&mut group.calls).into_iter().unzip();
+        let claimed = std::mem::take(&mut group.claimed);
+        for ((job, outcome), ids) in jobs.into_iter().zip(self.archive.seal(calls)).zip(claimed) {
+            if outcome.is_err() {
+                self.give_back(&ids);
+            }
+            done.push((job, outcome));
+        }
+    }
+
+    /// Of a call that was not sealed, or it would wait for itself when it is tried again.
+    fn give_back(&self, ids: &[String]) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut under_way = locked(&self.shared.under_way);
+        for id in ids {
+            under_way.remove(id);
+        }
+        self.shared.settled.notify_all();
     }
 }
 
+/// Calls that are to be sealed together.
+#[derive(Default)]
+struct Group {
+    calls: Vec<(Job, Prepared)>,
+    /// The ids that each of them has claimed.
+    claimed: Vec<Vec<String>>,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        let bytes: usize = self.calls.iter().map(|(_, p)| p.in_memory()).sum();
+        self.calls.len() >= SEALED_TOGETHER || bytes >= SEALED_BYTES
+    }
+}
+
+/// A job, and as many of those behind it as may be sealed with it.
+fn with_those_that_wait(job: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    std::iter::once(job).chain(jobs.try_iter().take(SEALED_TOGETHER - 1)).collect()
+}
+
 /// Weighs a finished call against the recording that has its id. A call that may be sealed has the id for itself until
-/// its row is written.
-fn claim(shared: &Shared, reader: &Reader, id: &str, new: &Extent) -> Result<Claim, LedgerError> {
+/// its row is written; who wants the same id waits, or is told so when he may not.
+fn claim(
+    shared: &Shared,
+    reader: &Reader,
+    id: &str,
+    new: &Extent,
+    may_wait: bool,
+) -> Result<Claim, LedgerError> {
     let taken = locked(&shared.under_way);
+    if !may_wait && taken.contains(id) {
+        return Ok(Claim::Later);
+    }
     let wait = shared.settled.wait_while(taken, |t| t.contains(id) && !shared.failed() && !shared.stopping());
     let mut taken = wait.unwrap_or_else(PoisonError::into_inner);
     let known = reader.get(id)?;

@@ -5,4 +5,5 @@ pub mod format;
 pub mod leftover;
 pub mod read;
 pub mod resume;
+pub mod spare;
 pub mod writer;

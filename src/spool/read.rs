@@ -2,6 +2,7 @@
 
 use super::clock::{Base, Step, one_clock};
 use super::format::{self, FILE_HEADER, NOTES, Noted, PACKETS, SIGNALLING};
+use super::spare;
 use crate::call::dialog::{Dialog, Heard};
 use crate::call::note::Note;
 use crate::call::portrait::Portrait;
@@ -207,16 +208,32 @@ fn open_keeping(path: &Path, most: u64) -> Result<Option<CaptureFile>, OpenError
     if length > most {
         return open(path);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    if file.take(length).read_to_end(&mut bytes).is_err() {
+    let Ok(bytes) = all_of(file, usize::try_from(length).unwrap_or(0)) else {
         // What is before the bad block.
         return open(path);
-    }
+    };
     match bytes.first_chunk::<{ FILE_HEADER.len() }>() {
         None => Ok(None),
         Some(head) if *head == [0; FILE_HEADER.len()] => Ok(None),
         Some(_) => CaptureFile::of_bytes(path, bytes).map(Some),
     }
+}
+
+/// The first `length` bytes of a file, or fewer when it has fewer.
+fn all_of(mut file: File, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = spare::take(length);
+    bytes.resize(length, 0);
+    let mut got = 0;
+    while let Some(room) = bytes.get_mut(got..).filter(|r| !r.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(got);
+    Ok(bytes)
 }
 
 /// Has a loss of power left a file that is shorter than its header, or whose first block was never written?

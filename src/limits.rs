@@ -322,8 +322,7 @@ pub const FINISHER_NICE: i32 = 10;
 
 /// Calls that a finisher seals together: two files of each fill the sixteen lanes of a processor's vectors twice.
 pub const SEALED_TOGETHER: usize = 16;
-
-/// Bytes of their files in memory from which on no more are waited for.
+/// Bytes of their files in memory from which on no more are waited for, and of buffers that are kept for others.
 pub const SEALED_BYTES: usize = 2 * FILE_AT_ONCE_BYTES;
 
 /// Tries that a call gets to be sealed before others are sealed first.

@@ -11,9 +11,10 @@ use earwitness::config::Config;
 use earwitness::pipeline::{Mode, Pipeline};
 use generate::{LegTruth, Options};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 use support::wire::{self, Record};
 use support::{at_rest, ledger, replay, text};
 use tempfile::tempdir;
@@ -66,6 +67,34 @@ fn three_hundred_at_once_are_as_one_by_one() {
         assert_eq!(&alone[text(&call["id"])], call);
     }
     lanes.iter().chain([&together]).for_each(|l| at_rest(l));
+}
+
+/// A load generator that uses its Call-IDs again, with other tags: each call is sealed, though a finisher has several of one in its hands and
+/// only one at a time may have the id.
+#[test]
+fn a_call_id_that_is_used_again_and_again() {
+    let folder = tempdir().unwrap();
+    let options = Options { calls: 2, seconds: 1, ..Default::default() };
+    let mut one = Vec::new();
+    generate::generate(&options, &mut one).unwrap();
+    let (pcap, data) = (folder.path().join("one.pcap"), folder.path().join("data"));
+    std::fs::write(&pcap, &one).unwrap();
+    let config = Config { workers: 2, ..Config::default() };
+    let mut pipeline = Pipeline::start(&data, &config, Mode::Replay).unwrap();
+    for n in 0..20u8 {
+        let mut file = CaptureFile::open(&pcap).unwrap();
+        while let Some(f) = file.next_frame() {
+            let mut bytes = f.bytes.to_vec();
+            // The first letter of each tag.
+            let tags: Vec<usize> =
+                bytes.windows(5).enumerate().filter(|w| w.1 == b";tag=").map(|w| w.0).collect();
+            tags.into_iter().for_each(|at| bytes[at + 5] = b'A' + n);
+            assert!(pipeline.frame(f.at + Duration::from_secs(30 * u64::from(n)), f.link, &bytes));
+        }
+    }
+    let found: HashSet<String> = pipeline.finish().unwrap().0.into_iter().map(|f| f.id).collect();
+    assert_eq!((found.len(), ledger(&data).len()), (40, 40));
+    at_rest(&data);
 }
 
 /// The capture of each call alone: every call of the generator has hosts of its own.

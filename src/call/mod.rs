@@ -8,6 +8,7 @@ pub mod bridge;
 mod clocks;
 mod closing;
 mod copies;
+mod counters;
 pub mod dialled;
 pub mod dialog;
 mod ended;

@@ -41,15 +41,14 @@ impl Finisher {
     /// In a replay the first error ends it.
     fn run_once(&mut self, jobs: &Receiver<Job>) {
         for job in jobs {
-            let some = with_those_that_wait(job, jobs);
-            if self.shared.failed() {
-                continue;
-            }
-            for (job, done) in self.finish_all(some) {
-                match done {
-                    Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
-                    Err(FinishError::Spool(e)) => self.shared.leave(&e),
-                    Err(e) => self.shared.fail(e),
+            let mut some = with_those_that_wait(job, jobs);
+            while !some.is_empty() && !self.shared.failed() {
+                for (job, done) in self.finish_some(&mut some) {
+                    match done {
+                        Ok(outcome) => drop(self.sealed.send(Ended { outcome, folders: job.folders })),
+                        Err(FinishError::Spool(e)) => self.shared.leave(&e),
+                        Err(e) => self.shared.fail(e),
+                    }
                 }
             }
         }
@@ -69,7 +68,7 @@ impl Finisher {
                 Ok(job) => later.extend(self.try_some_times(with_those_that_wait(job, jobs))),
                 Err(RecvTimeoutError::Timeout) => {
                     if let Some(job) = later.pop_front() {
-                        later.extend(self.try_some_times(vec![job]));
+                        later.extend(self.try_some_times(VecDeque::from([job])));
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -78,30 +77,27 @@ impl Finisher {
     }
 
     /// Gives those that could not be sealed.
-    fn try_some_times(&mut self, mut jobs: Vec<Job>) -> Vec<Job> {
+    fn try_some_times(&mut self, mut jobs: VecDeque<Job>) -> VecDeque<Job> {
         for _ in 0..SEAL_TRIES {
-            self.wait_for_room();
-            if self.shared.stopping() {
-                return Vec::new();
-            }
-            let mut wrong = None;
-            let mut again = Vec::new();
-            for (job, done) in self.finish_all(jobs) {
-                match done {
-                    Ok(outcome) => {
-                        if self.sealed.send(Ended { outcome, folders: job.folders }).is_err() {
-                            self.shared.fail(PipelineError::Died);
+            let (mut wrong, mut again) = (None, VecDeque::new());
+            while !jobs.is_empty() {
+                self.wait_for_room();
+                if self.shared.stopping() {
+                    return VecDeque::new();
+                }
+                for (job, done) in self.finish_some(&mut jobs) {
+                    match done {
+                        Ok(outcome) => self.hand_on(outcome, job),
+                        Err(e) => {
+                            wrong = Some(e);
+                            again.push_back(job);
                         }
-                    }
-                    Err(e) => {
-                        wrong = Some(e);
-                        again.push(job);
                     }
                 }
             }
             let Some(e) = wrong else {
                 self.shared.well(Part::Archive, self.number);
-                return Vec::new();
+                return VecDeque::new();
             };
             jobs = again;
             // Another error of the ledger may be mended by another connection.
@@ -111,6 +107,12 @@ impl Finisher {
             pause(RETRY);
         }
         jobs
+    }
+
+    fn hand_on(&self, outcome: Outcome, job: Job) {
+        if self.sealed.send(Ended { outcome, folders: job.folders }).is_err() {
+            self.shared.fail(PipelineError::Died);
+        }
     }
 
     /// A recording needs room beside its spool; the last of it is for the calls in progress.
@@ -130,39 +132,32 @@ impl Finisher {
         }
     }
 
-    /// Finishes calls, in groups that are sealed together. Those that it has not begun with when the recorder stops are left out.
-    fn finish_all(&mut self, jobs: Vec<Job>) -> Vec<(Job, Result<Outcome, FinishError>)> {
+    /// Finishes the first of these calls, as many as are sealed together, and leaves the others. What is given must be handed on
+    /// before those are begun with: the next one may wait for a row of these.
+    fn finish_some(&mut self, jobs: &mut VecDeque<Job>) -> Vec<(Job, Result<Outcome, FinishError>)> {
         let mut done = Vec::new();
         let mut group = Group::default();
-        for job in jobs {
-            if self.shared.stopping() && self.mode == Mode::Live {
-                break;
-            }
-            let step = match self.prepare(&job, &mut group) {
-                Ok(Step::Later) => {
-                    self.seal(&mut group, &mut done);
-                    self.prepare(&job, &mut group)
-                }
-                step => step,
-            };
-            match step {
+        while let Some(job) = jobs.pop_front() {
+            match self.prepare(&job, &mut group) {
                 Ok(Step::Prepared(p)) => group.calls.push((job, *p)),
                 Ok(Step::Over(outcome)) => done.push((job, Ok(outcome))),
                 Ok(Step::Later) => {
-                    done.push((job, Err(FinishError::Keeper("its id stays taken".to_owned()))));
+                    jobs.push_front(job);
+                    break;
                 }
                 Err(e) => done.push((job, Err(e))),
             }
-            if group.is_full() {
-                self.seal(&mut group, &mut done);
+            if group.is_full() || self.shared.stopping() {
+                break;
             }
         }
-        self.seal(&mut group, &mut done);
+        self.seal(group, &mut done);
         done
     }
 
     pub(super) fn finish(&mut self, job: &Job) -> Result<Outcome, FinishError> {
-        self.finish_all(vec![job.clone()]).pop().map_or(Ok(Outcome::Nothing), |(_, done)| done)
+        let done = self.finish_some(&mut VecDeque::from([job.clone()])).pop();
+        done.map_or(Ok(Outcome::Nothing), |(_, done)| done)
     }
 
     fn prepare(&mut self, job: &Job, group: &mut Group) -> Result<Step, FinishError> {
@@ -173,7 +168,7 @@ impl Finisher {
             }
         };
         let claimed = RefCell::new(Vec::new());
-        // Who waits for a call while others wait for those that he has claimed might wait for ever.
+        // Only who has claimed nothing: two that waited for what the other has claimed would wait for ever.
         let may_wait = group.calls.is_empty();
         let claim = |id: &str, new: &Extent| {
             let claim = claim(&self.shared, &reader, id, new, may_wait)?;
@@ -191,10 +186,9 @@ impl Finisher {
         prepared
     }
 
-    fn seal(&self, group: &mut Group, done: &mut Vec<(Job, Result<Outcome, FinishError>)>) {
-        let (jobs, calls): (Vec<Job>, Vec<Prepared>) = std::mem::take(&mut group.calls).into_iter().unzip();
-        let claimed = std::mem::take(&mut group.claimed);
-        for ((job, outcome), ids) in jobs.into_iter().zip(self.archive.seal(calls)).zip(claimed) {
+    fn seal(&self, group: Group, done: &mut Vec<(Job, Result<Outcome, FinishError>)>) {
+        let (jobs, calls): (Vec<Job>, Vec<Prepared>) = group.calls.into_iter().unzip();
+        for ((job, outcome), ids) in jobs.into_iter().zip(self.archive.seal(calls)).zip(group.claimed) {
             if outcome.is_err() {
                 self.give_back(&ids);
             }
@@ -231,7 +225,7 @@ impl Group {
 }
 
 /// A job, and as many of those behind it as may be sealed with it.
-fn with_those_that_wait(job: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+fn with_those_that_wait(job: Job, jobs: &Receiver<Job>) -> VecDeque<Job> {
     std::iter::once(job).chain(jobs.try_iter().take(SEALED_TOGETHER - 1)).collect()
 }
 

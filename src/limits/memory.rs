@@ -170,11 +170,12 @@ fn behind(shape: &Shape) -> Vec<Part> {
             workers * USUAL_CALL * FINISHED_PACKET,
             workers * LONGEST_CALL * FINISHED_PACKET,
         ),
-        // Packets and sound of calls that are sealed together, and of the last of them, which may fill what was nearly full.
+        // Packets and sound of calls that are sealed together, buffers that are kept for the next ones, and the last of them,
+        // which may fill what was nearly full.
         part(
             "files of finished calls, read or written at once",
             workers * USUAL_CALL * 2 * 200,
-            workers * (SEALED_BYTES + 2 * GROWN as usize * FILE_AT_ONCE_BYTES) as u64,
+            workers * (2 * SEALED_BYTES + 2 * GROWN as usize * FILE_AT_ONCE_BYTES) as u64,
         ),
         part("calls that wait to be finished", 0, jobs * 400),
         part(
